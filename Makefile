@@ -1,0 +1,49 @@
+# Every target works on a fresh machine with Python 3.11+ and make: it makes .venv first if need be.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/pip --disable-pip-version-check
+
+.PHONY: demo test check format install pictures digits clean
+
+demo: $(VENV)/.app                     ## a report on the embedded network: out/demo/index.html
+	$(BIN)/smoothgrad demo --out out/demo
+
+test: $(VENV)/.dev                     ## tests, doctests and the README's examples
+	$(BIN)/pytest -n 2 $(ARGS)
+
+check: $(VENV)/.dev                    ## format, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+pictures: $(VENV)/.dev                 ## the README's and the docs' pictures, made by the program itself
+	$(BIN)/python docs/make_pictures.py
+
+digits: $(VENV)/.dev                   ## train the embedded network again
+	$(BIN)/python -m smoothgrad.models.train_digits
+
+install: $(VENV)/.app
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+# torch first and alone, with the pinned version: whatever is installed afterwards finds it satisfied.
+$(VENV)/.torch: constraints.txt | $(VENV)/bin/python
+	$(PIP) install --quiet --constraint constraints.txt torch
+	touch $@
+
+$(VENV)/.app: pyproject.toml $(VENV)/.torch
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[all]'
+	touch $@
+
+$(VENV)/.dev: pyproject.toml $(VENV)/.torch
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@ $(VENV)/.app
+
+clean:
+	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache .hypothesis

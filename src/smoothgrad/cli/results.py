@@ -1,0 +1,94 @@
+"""What came of it: for people, for JSON, and as the exit code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.padding import Padding
+from rich.text import Text
+
+from smoothgrad.cli.console import FAILED, complain, counted, err
+from smoothgrad.cli.options import LookOptions
+from smoothgrad.cli.output import Output
+
+if TYPE_CHECKING:
+    from smoothgrad.compare import Comparison, Failure, Row
+    from smoothgrad.result import Attribution
+
+
+def maps_in(row: Row) -> list[Attribution]:
+    """The maps of a picture that were made."""
+    from smoothgrad.result import Attribution
+
+    return [cell for cell in row.cells if isinstance(cell, Attribution)]
+
+
+def failures_in(row: Row) -> list[Failure]:
+    """Why maps of a picture are missing, each reason once."""
+    from smoothgrad.compare import Failure
+
+    return list(dict.fromkeys(cell for cell in row.cells if isinstance(cell, Failure)))
+
+
+def write_report(table: Comparison, output: Output, looks: LookOptions, title: str) -> Path | None:
+    """index.html, unless it is not wanted or there is nothing to show."""
+    made = [result for row in table.rows for result in maps_in(row)]
+    if not made or not output.has("html"):
+        return None
+    return table.report(output.folder / "index.html", look=looks.over(made[0].look), title=title)
+
+
+def map_plainly(result: Attribution) -> dict[str, Any]:
+    """One map's numbers, for JSON."""
+    error, complete = result.relative_error, result.completeness
+    return {
+        "class": result.target_name(),
+        "target": result.target[0].tolist(),
+        "score": float(result.score[0]),
+        "relative_error": None if error is None else float(error[0]),
+        "completeness_error": None if complete is None else float(complete.error[0]),
+        "draws": int(result.draws[0]),
+        "passes": int(result.passes[0]),
+        "key": int(result.keys[0]),
+        "seconds": result.provenance["seconds"],
+    }
+
+
+def failures_plainly(table: Comparison) -> list[dict[str, str]]:
+    """What failed, for JSON."""
+    from smoothgrad.compare import Failure
+
+    return [
+        {"picture": row.name, "method": label, "kind": cell.kind, "reason": cell.reason}
+        for row in table.rows
+        for label, cell in zip(table.labels, row.cells, strict=True)
+        if isinstance(cell, Failure)
+    ]
+
+
+def shown_error(result: Attribution) -> str:
+    """A relative error for a table; a dash where chance plays no part."""
+    error = result.relative_error
+    return "–" if error is None else f"{float(error[0]):.2f}"
+
+
+def say_failures(table: Comparison) -> None:
+    """Name what failed, with the reasons, and exit with 1; return where nothing did."""
+    failed = [row for row in table.rows if failures_in(row)]
+    if not failed:
+        return
+    part = "" if not any(maps_in(row) for row in failed) else ", some of them in part"
+    complain(f"{len(failed)} of {counted(len(table.rows), 'picture')} failed{part}")
+    console = err()
+    for row in failed:
+        for reason in failures_in(row):
+            labels = [label for label, cell in zip(table.labels, row.cells, strict=True) if cell == reason]
+            which = "" if len(labels) == len(table.labels) else f", {', '.join(labels)}"
+            line = Text.assemble((row.name + which, "bold"), f": {reason.reason}")
+            if console.is_terminal:
+                console.print(Padding(line, (0, 0, 0, 2)))
+            else:
+                console.print(line, soft_wrap=True)
+    raise typer.Exit(FAILED)

@@ -1,0 +1,192 @@
+"""The work that `explain` and `compare` share: every method on every picture, one picture after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+import typer
+
+from smoothgrad.cli.console import FAILED, complain, counted
+from smoothgrad.cli.inputs import Source, find_pictures, from_files, from_samples, read_method, read_target
+from smoothgrad.cli.options import NetworkOptions, QuestionOptions
+from smoothgrad.cli.progress import Bars
+from smoothgrad.cli.results import failures_in
+from smoothgrad.errors import BadInput, BadOption, BadPicture, NonFinite, SmoothGradError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from smoothgrad.compare import Comparison, Row
+    from smoothgrad.core.explainer import Explainer
+    from smoothgrad.models.network import Network
+    from smoothgrad.result import Attribution
+    from smoothgrad.targets import Target
+
+OWN_SAMPLES = 5  # of `digits`, when no picture is named
+Keep = Callable[[Source, "Row"], object]  # called with each picture that is done
+
+
+@final
+@dataclass(frozen=True)
+class Work:
+    """A checked order: the network, the pictures, the methods by their labels, and the question."""
+
+    net: Network
+    sources: tuple[Source, ...]
+    methods: Mapping[str, Explainer]
+    target: Target | None
+    question: QuestionOptions
+
+    @staticmethod
+    def checked(
+        network: NetworkOptions,
+        pictures: Sequence[Path] | None,
+        samples: int | None,
+        methods: Sequence[str],
+        question: QuestionOptions,
+    ) -> Work:
+        """What does not exist or does not go together is found here: first without loading anything, then with one pass."""
+        files = _check_pictures(network.model, pictures, samples)
+        texts = [text.strip() for text in methods]
+        twice = next((text for text in texts if texts.count(text) > 1), None)
+        if twice is not None:
+            raise BadOption(f"the method {twice!r} is given twice; give each once")
+        network.check()
+        _check_device(question.device)
+        question.checked_precision  # noqa: B018 (raises for a word that is not known)
+        net = network.load()
+        sources = from_files(net, files) if files else from_samples(net, samples or OWN_SAMPLES)
+        built = {text: read_method(text, net) for text in texts}
+        work = Work(net, tuple(sources), built, read_target(question.target, net.classes), question)
+        work._try_out()
+        return work
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The pictures that are read from files."""
+        return tuple(source.path for source in self.sources if source.path is not None)
+
+    def described(self) -> dict[str, Any]:
+        """What was asked, for JSON."""
+        from smoothgrad import __version__
+
+        return {
+            "smoothgrad": __version__,
+            "model": self.net.name,
+            "seed": self.question.seed,
+            "layer": self.question.at,
+        }
+
+    def run(self, bars: Bars, keep: Keep | None = None) -> tuple[Row, ...]:
+        """Each picture is kept as soon as it is done, so that a run that is stopped loses only the one at work."""
+        rows: list[Row] = []
+        try:
+            with bars:
+                for key, source in enumerate(self.sources):
+                    row = self._row(source, key, bars)
+                    if keep is not None:
+                        keep(source, row)
+                    rows.append(row)
+        except KeyboardInterrupt:
+            done = sum(not failures_in(row) for row in rows)
+            complain(f"stopped; {counted(done, 'picture')} {'is' if done == 1 else 'are'} done and kept", head="")
+            raise typer.Exit(FAILED) from None
+        return tuple(rows)
+
+    def table(self, rows: Sequence[Row]) -> Comparison:
+        """The rows as a comparison, for figures, tables and reports."""
+        from smoothgrad.compare import Comparison
+        from smoothgrad.recipe import to_recipe
+
+        return Comparison(tuple(self.methods), tuple(map(to_recipe, self.methods.values())), tuple(rows))
+
+    def _row(self, source: Source, key: int, bars: Bars) -> Row:
+        from smoothgrad.compare import Failure, Row
+
+        try:
+            x = source.read()
+        except BadPicture as error:
+            for _ in self.methods:
+                bars.end()
+            return Row(source.name, (Failure("BadPicture", str(error)),) * len(self.methods))
+        cells: list[Attribution | Failure] = []
+        for label, method in self.methods.items():
+            bars.begin(source.name if len(self.methods) == 1 else f"{source.name} · {label}")
+            try:
+                cells.append(replace(self._explain(x, method, key, bars), names=(source.name,)))
+            except SmoothGradError as error:
+                cells.append(Failure(type(error).__name__, str(error)))
+            bars.end()
+        return Row(source.name, tuple(cells))
+
+    def _explain(self, x: Tensor, method: Explainer, key: int, bars: Bars) -> Attribution:
+        from smoothgrad.explain import explain
+
+        ask = self.question
+        return explain(
+            self.net,
+            x,
+            method=method,
+            target=self.target,
+            at=ask.at,
+            seed=ask.seed,
+            keys=[key],  # as if all pictures were one batch: chance differs from picture to picture
+            chunk=ask.chunk,
+            precision=ask.checked_precision,
+            device=ask.device,
+            progress=bars.step,
+        )
+
+    def _try_out(self) -> None:
+        """One pass on the first picture that can be read: finds a class, layer or network that will not do for any."""
+        from smoothgrad.explain import explain_live
+
+        x = self._first()
+        if x is None:
+            return
+        # What may be wrong with this one picture is told when its turn comes.
+        with suppress(BadInput, NonFinite):
+            ask = self.question
+            explain_live(
+                self.net,
+                x,
+                method=next(iter(self.methods.values())),
+                target=self.target,
+                at=ask.at,
+                seed=ask.seed,
+                chunk=ask.chunk,
+                precision=ask.checked_precision,
+                device=ask.device,
+            )
+
+    def _first(self) -> Tensor | None:
+        for source in self.sources:
+            with suppress(BadPicture):
+                return source.read()
+        return None
+
+
+def _check_pictures(model: str, pictures: Sequence[Path] | None, samples: int | None) -> list[Path]:
+    if pictures and samples is not None:
+        raise BadOption(
+            "--samples takes inputs that come with the network, and pictures are named too; give one of them"
+        )
+    if not pictures and samples is None and model != "digits":
+        raise BadOption("no picture is named; give files or folders (only --model digits has pictures of its own)")
+    return find_pictures(pictures or [])
+
+
+def _check_device(device: str | None) -> None:
+    if device is None:
+        return
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise BadOption(f"cannot compute on --device {device}: {reason}; see: smoothgrad doctor") from error

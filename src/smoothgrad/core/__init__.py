@@ -1,0 +1,1 @@
+"""The heart: queries, explainers, samplers, reductions, keyed noise. Read `explainer.py` first."""

@@ -1,0 +1,280 @@
+"""The one noun and its combinator. Read this first.
+
+    map(x) = finish( R_k [ direction_k * inner(x_k) ], x )          x_k, weight_k, direction_k = sampler(x, k)
+
+An `Explainer` turns rows into maps. `explainer.over(sampler, reduction)` asks it at many points and gathers the answers;
+`explainer.then(finish)` changes its maps. Both are Explainers again.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+
+from smoothgrad.core.query import Query
+from smoothgrad.core.reduce import Estimate, Mean, Reduction, Together
+from smoothgrad.core.sampler import Sampler, Until
+from smoothgrad.core.schedule import Schedule
+from smoothgrad.core.value import Value
+from smoothgrad.errors import BadMethod
+
+PER_INPUT = "score per unit of input"  # the unit of a gradient
+
+
+@final
+@dataclass(frozen=True)
+class Partial:
+    """A moment in a run: how far it is, and the estimate so far, computed when it is asked for."""
+
+    done: int  # model passes per row so far, of those rows that are still at work
+    total: int  # model passes per row, at most
+    estimate: Callable[[], Estimate]
+
+
+class Explainer(Value, ABC):
+    """Turns rows (N, *S) into maps of the same shape, raw and signed."""
+
+    @property
+    @abstractmethod
+    def passes(self) -> int:
+        """Model passes per row: known before running; with a tolerance, the most it may take."""
+
+    @abstractmethod
+    def partials(self, model: nn.Module, query: Query, schedule: Schedule) -> Iterator[Partial]:
+        """Run, and report after each chunk. The last report is the answer."""
+
+    def estimate(self, model: nn.Module, query: Query, schedule: Schedule) -> Estimate:
+        """Run to the end."""
+        last = deque(self.partials(model, query, schedule), maxlen=1)  # the others would hold on to their states
+        return last.pop().estimate()
+
+    def cost(self, draws: Tensor) -> Tensor:
+        """Model passes per row (N,) that went into an estimate of so many draws."""
+        return draws * self.passes
+
+    def change(self, model: nn.Module, query: Query, schedule: Schedule) -> Tensor | None:
+        """What a map of each row should sum to (N,), where the method promises it: score(x) - score(baseline)."""
+        return None
+
+    @property
+    def children(self) -> tuple[Explainer, ...]:
+        """The explainers that this one is made of."""
+        return ()
+
+    @property
+    @abstractmethod
+    def unit(self) -> str:
+        """What one unit of the map is, in words, for the label of a scale."""
+
+    @property
+    def is_gradient(self) -> bool:
+        """Is the map the gradient of the score itself? Only then does a path integral of it sum to the change of score."""
+        return False
+
+    def over(self, sampler: Sampler, reduction: Reduction[Any] = Mean()) -> Over:
+        """Ask at the sampler's points and gather the answers.
+
+        >>> from smoothgrad import Gaussian, Gradient
+        >>> Gradient().over(Gaussian(noise=0.15, samples=50))
+        Gradient().over(Gaussian(noise=0.15, samples=50))
+        """
+        return Over(self, sampler, reduction)
+
+    def then(self, finish: Finish) -> Then:
+        """Change the maps by a function of map and input."""
+        return Then(self, finish)
+
+
+class Finish(Value, ABC):
+    """The last step on a map: times input, absolute value, ..."""
+
+    @abstractmethod
+    def __call__(self, maps: Tensor, query: Query) -> Tensor:
+        """Maps (N, *S) to maps (N, *S)."""
+
+    def unit(self, unit: str) -> str:
+        """The unit of what comes out, given that of what goes in."""
+        return unit
+
+    def error(self, stderr: Tensor, query: Query) -> Tensor | None:
+        """The standard error after this step, where it follows from the one before; None where it does not."""
+        return None
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class Over(Explainer):
+    """R_k [ direction_k * inner(x_k) ]: the inner explainer asked at many points."""
+
+    inner: Explainer
+    sampler: Sampler
+    reduction: Reduction[Any] = Mean()  # noqa: RUF009
+
+    def __post_init__(self) -> None:
+        if _gives_several(self.inner):
+            raise BadMethod(
+                "Together gives several maps per row: it can only be the last reduction, "
+                f"not inside {self.sampler!r}; take one reduction inside"
+            )
+        if self.sampler.weighted and not self.reduction.weighted:
+            raise BadMethod(
+                f"{self.reduction!r} has no meaning for the unequal weights of {self.sampler!r}; use Mean()"
+            )
+        fewest = self.reduction.least * self.sampler.block
+        if self.sampler.most() < fewest:
+            raise BadMethod(
+                f"{self.reduction!r} needs {fewest} draws or more, {self.sampler!r} gives {self.sampler.most()}"
+            )
+        if isinstance(self.sampler.count, Until) and not self.reduction.has_stderr:
+            raise BadMethod(
+                f"{self.reduction!r} does not know its error, so that Until(...) could never stop; "
+                "give samples as a number, or use Mean(), SquareMean() or Variance()"
+            )
+
+    def __repr__(self) -> str:
+        reduction = "" if self.reduction == Mean() else f", {self.reduction!r}"
+        return f"{self.inner!r}.over({self.sampler!r}{reduction})"
+
+    @property
+    def children(self) -> tuple[Explainer, ...]:
+        return (self.inner,)
+
+    @property
+    def unit(self) -> str:
+        inner = self.inner.unit
+        return self.reduction.unit(times_input(inner) if self.sampler.directed else inner)
+
+    @property
+    def passes(self) -> int:
+        return self.sampler.passes + self.sampler.most() * self.inner.passes
+
+    def cost(self, draws: Tensor) -> Tensor:
+        return self.sampler.passes + draws * self.inner.passes
+
+    def partials(self, model: nn.Module, query: Query, schedule: Schedule) -> Iterator[Partial]:
+        query = self.sampler.prepare(model, query, schedule)
+        rows = torch.arange(len(query), device=query.x.device)  # those still at work
+        settled: Estimate | None = None  # of all rows, once some have left
+        state: Any = None
+        start = 0
+        for look in self.sampler.looks():
+            while start < look:
+                block = self.sampler.block
+                draws = range(start, min(look, start + schedule.draws_at_once(len(query), block)))
+                state = self._step(state, model, query, draws, schedule)
+                start = draws.stop
+                done = self.sampler.passes + start * self.inner.passes
+                yield Partial(done, self.passes, self._reader(state, settled, rows))
+            if start == self.sampler.most():
+                return
+            now = self._final(state)
+            assert isinstance(self.sampler.count, Until), "only Until looks before the end"
+            going = relative_error(now) > self.sampler.count.tolerance
+            settled = place(now, settled, rows)
+            if not going.any():
+                return
+            rows, query, state = rows[going], query.rows(going), state.rows(going)
+
+    def _step(self, state: Any, model: nn.Module, query: Query, draws: range, schedule: Schedule) -> Any:
+        points, weight, direction = self.sampler.draw(query, draws)
+        answers = self.inner.estimate(model, query.at(points, draws), schedule).value
+        values = answers.view(len(draws), len(query), *answers.shape[1:])  # (k*N, *S) -> (k, N, *S)
+        if direction is not None:
+            values = values * direction
+        return self.reduction.update(state, values, weight, self.sampler.block)
+
+    def _final(self, state: Any) -> Estimate:
+        estimate = self.reduction.final(state)
+        return estimate if self.sampler.random else estimate._replace(stderr=None)
+
+    def _reader(self, state: Any, settled: Estimate | None, rows: Tensor) -> Callable[[], Estimate]:
+        return lambda: place(self._final(state), settled, rows)
+
+    def change(self, model: nn.Module, query: Query, schedule: Schedule) -> Tensor | None:
+        if self.reduction != Mean() or not self.inner.is_gradient:
+            return None
+        return self.sampler.change(model, query, schedule)
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class Then(Explainer):
+    """finish(inner(x), x)."""
+
+    inner: Explainer
+    finish: Finish
+
+    def __repr__(self) -> str:
+        return f"{self.inner!r}.then({self.finish!r})"
+
+    @property
+    def children(self) -> tuple[Explainer, ...]:
+        return (self.inner,)
+
+    @property
+    def unit(self) -> str:
+        return self.finish.unit(self.inner.unit)
+
+    @property
+    def passes(self) -> int:
+        return self.inner.passes
+
+    def cost(self, draws: Tensor) -> Tensor:
+        return self.inner.cost(draws)
+
+    def partials(self, model: nn.Module, query: Query, schedule: Schedule) -> Iterator[Partial]:
+        for partial in self.inner.partials(model, query, schedule):
+            yield Partial(partial.done, partial.total, self._reader(partial, query))
+
+    def _reader(self, partial: Partial, query: Query) -> Callable[[], Estimate]:
+        def read() -> Estimate:
+            value, stderr, draws = partial.estimate()
+            if value.ndim > query.x.ndim:  # (N, R, *S) from Together: each map for itself
+                value = torch.stack([self.finish(part, query) for part in value.unbind(1)], dim=1)
+                return Estimate(value, None, draws)
+            error = None if stderr is None else self.finish.error(stderr, query)
+            return Estimate(self.finish(value, query), error, draws)
+
+        return read
+
+
+def _gives_several(method: Explainer) -> bool:
+    """Does it end in Together, whatever is done to the maps afterwards?"""
+    if isinstance(method, Then):
+        return _gives_several(method.inner)
+    return isinstance(method, Over) and isinstance(method.reduction, Together)
+
+
+def times_input(unit: str) -> str:
+    """The unit of a map times a difference of inputs.
+
+    >>> times_input("score per unit of input")
+    'score'
+    """
+    return "score" if unit == PER_INPUT else f"{unit} × input"
+
+
+def relative_error(estimate: Estimate) -> Tensor:
+    """||stderr|| / ||value|| per row (N,): 0 where there is no error at all, infinite where it is unknown or all there is."""
+    value, stderr, _ = estimate
+    if stderr is None:
+        return torch.full((len(value),), torch.inf, device=value.device)
+    error, size = stderr.flatten(1).norm(dim=1), value.flatten(1).norm(dim=1)
+    return torch.where(error == 0, torch.zeros_like(error), error / size)
+
+
+def place(now: Estimate, settled: Estimate | None, rows: Tensor) -> Estimate:
+    """The estimate of all rows: those at work (`rows`) as they stand now, the others as they were left."""
+    if settled is None:
+        return now
+    stderr = None
+    if settled.stderr is not None and now.stderr is not None:
+        stderr = settled.stderr.index_copy(0, rows, now.stderr)
+    value, draws = settled.value.index_copy(0, rows, now.value), settled.draws.index_copy(0, rows, now.draws)
+    return Estimate(value, stderr, draws)

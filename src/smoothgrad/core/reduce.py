@@ -1,0 +1,471 @@
+"""How the answers of many draws become one map. Every reduction streams, but those that say they keep all draws.
+
+Moments are merged, never subtracted as E[g^2] - E[g]^2, which goes negative in float32 (Chan, Golub, LeVeque 1983;
+higher orders: Pébay 2008). Draws that belong together (an antithetic pair) form a *block*: standard errors are taken
+over the means of blocks, which are independent of each other where the draws inside one are not.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import Any, Generic, NamedTuple, TypeVar, final
+
+import torch
+from torch import Tensor
+
+from smoothgrad.core.shapes import Points, Weights
+from smoothgrad.core.value import Value
+from smoothgrad.errors import BadMethod
+
+
+class Estimate(NamedTuple):
+    """A map per row, with its Monte-Carlo standard error where it is known."""
+
+    value: Tensor  # (N, *S), or (N, R, *S) from Together
+    stderr: Tensor | None  # like value
+    draws: Tensor  # (N,) how many draws each row's map is made of
+
+
+class State(ABC):
+    """What a reduction remembers between chunks: tensors with the rows first."""
+
+    @abstractmethod
+    def rows(self, index: Tensor) -> State:
+        """The same for some of the rows, when the others have left the batch."""
+
+
+S = TypeVar("S", bound=State)
+
+
+class Reduction(Value, ABC, Generic[S]):
+    """R in  map = R_k [ direction_k * inner(x_k) ]."""
+
+    has_stderr: bool = False  # is the standard error of the result known?
+    weighted: bool = False  # does it make sense for draws of unequal weight, such as quadrature nodes?
+    least: int = 1  # the fewest blocks of draws that it has a meaning for
+
+    def unit(self, unit: str) -> str:
+        """The unit of the result, given that of the draws."""
+        return unit
+
+    @abstractmethod
+    def update(self, state: S | None, values: Points, weight: Weights, block: int) -> S:
+        """Take in k more draws: values (k, N, *S), weight (k,). k is a multiple of `block`."""
+
+    @abstractmethod
+    def final(self, state: S) -> Estimate:
+        """The map of the draws so far."""
+
+
+# --- means ------------------------------------------------------------------------------------------------------------
+
+
+@final
+@dataclass(frozen=True)
+class Moments(State):
+    """Weighted mean over blocks, and the sum of squared deviations from it."""
+
+    draws: int
+    blocks: int
+    weight: float
+    mean: Tensor  # (N, *S)
+    m2: Tensor  # (N, *S)  sum of w (v - mean)^2
+
+    def rows(self, index: Tensor) -> Moments:
+        return replace(self, mean=self.mean[index], m2=self.m2[index])
+
+    @staticmethod
+    def of(values: Points, weight: Weights, block: int) -> Moments:
+        draws = len(values)
+        if block > 1:
+            values = values.unflatten(0, (-1, block)).mean(1)  # (k, N, *S) -> (k/b, N, *S)
+            weight = weight.unflatten(0, (-1, block)).sum(1)
+        total = weight.sum()
+        share = weight.to(values) / total.to(values)
+        if len(values) == 1:
+            return Moments(draws, 1, float(total), values[0], torch.zeros_like(values[0]))
+        mean = torch.tensordot(share, values, dims=1)
+        m2 = float(total) * torch.tensordot(share, (values - mean).square(), dims=1)
+        return Moments(draws, len(values), float(total), mean, m2)
+
+    def merge(self, other: Moments) -> Moments:
+        # mean = mean_a + d w_b / w,   m2 = m2_a + m2_b + d^2 w_a w_b / w,   d = mean_b - mean_a
+        weight = self.weight + other.weight
+        d = other.mean - self.mean
+        return Moments(
+            self.draws + other.draws,
+            self.blocks + other.blocks,
+            weight,
+            self.mean + d * (other.weight / weight),
+            self.m2 + other.m2 + d.square() * (self.weight * other.weight / weight),
+        )
+
+    def stderr(self) -> Tensor | None:
+        """sqrt(s^2 / n) over n blocks, s^2 with n - 1; unknown from one block."""
+        if self.blocks < 2:
+            return None
+        return (self.m2 / (self.weight * (self.blocks - 1))).sqrt()
+
+    def estimate(self) -> Estimate:
+        return Estimate(self.mean, self.stderr(), _count(self.mean, self.draws))
+
+
+def _gather(state: Moments | None, values: Points, weight: Weights, block: int) -> Moments:
+    chunk = Moments.of(values, weight, block)
+    return chunk if state is None else state.merge(chunk)
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class Mean(Reduction[Moments]):
+    """The mean over draws, with its standard error s / sqrt(n). SmoothGrad's reduction (Smilkov et al. 2017).
+
+    Also the weighted mean of a quadrature rule, whose weights sum to one.
+    """
+
+    has_stderr = True
+    weighted = True
+
+    def update(self, state: Moments | None, values: Points, weight: Weights, block: int) -> Moments:
+        return _gather(state, values, weight, block)
+
+    def final(self, state: Moments) -> Estimate:
+        return state.estimate()
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class SquareMean(Reduction[Moments]):
+    """The mean of squares over draws, E[v^2], never negative; with its standard error. SmoothGrad squared (Hooker 2019)."""
+
+    has_stderr = True
+    weighted = True
+
+    def unit(self, unit: str) -> str:
+        return f"({unit})²"
+
+    def update(self, state: Moments | None, values: Points, weight: Weights, block: int) -> Moments:
+        return _gather(state, values.square(), weight, block)
+
+    def final(self, state: Moments) -> Estimate:
+        return state.estimate()
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class SignAgreement(Reduction[Moments]):
+    """The mean sign over draws, in [-1, 1]: +1 where every draw is positive, 0 where they are split evenly."""
+
+    has_stderr = True
+    weighted = True
+
+    def unit(self, unit: str) -> str:
+        return "mean sign"
+
+    def update(self, state: Moments | None, values: Points, weight: Weights, block: int) -> Moments:
+        return _gather(state, values.sign(), weight, block)
+
+    def final(self, state: Moments) -> Estimate:
+        return state.estimate()
+
+
+# --- variance ---------------------------------------------------------------------------------------------------------
+
+
+@final
+@dataclass(frozen=True)
+class Powers(State):
+    """Mean and the sums of second, third and fourth powers of deviations from it, draw by draw."""
+
+    draws: int
+    block: int
+    mean: Tensor
+    m2: Tensor
+    m3: Tensor
+    m4: Tensor
+    blocks: Moments  # of the means of blocks: how sure the mean is when draws inside a block depend on each other
+
+    def rows(self, index: Tensor) -> Powers:
+        m2, m3, m4 = self.m2[index], self.m3[index], self.m4[index]
+        return replace(self, mean=self.mean[index], m2=m2, m3=m3, m4=m4, blocks=self.blocks.rows(index))
+
+    @staticmethod
+    def of(values: Points, weight: Weights, block: int) -> Powers:
+        mean = values.mean(0)
+        deviation = values - mean
+        square = deviation.square()
+        m2, m3, m4 = square.sum(0), (square * deviation).sum(0), square.square().sum(0)
+        return Powers(len(values), block, mean, m2, m3, m4, Moments.of(values, weight, block))
+
+    def merge(self, other: Powers) -> Powers:
+        a, b = self.draws, other.draws
+        n = a + b
+        d = other.mean - self.mean
+        m3 = self.m3 + other.m3 + d**3 * (a * b * (a - b) / n**2) + d * (3 / n) * (a * other.m2 - b * self.m2)
+        m4 = (
+            self.m4
+            + other.m4
+            + d**4 * (a * b * (a * a - a * b + b * b) / n**3)
+            + d.square() * (6 / n**2) * (a * a * other.m2 + b * b * self.m2)
+            + d * (4 / n) * (a * other.m3 - b * self.m3)
+        )
+        m2 = self.m2 + other.m2 + d.square() * (a * b / n)
+        return Powers(n, self.block, self.mean + d * (b / n), m2, m3, m4, self.blocks.merge(other.blocks))
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class Variance(Reduction[Powers]):
+    """The unbiased variance over draws, never negative; VarGrad's reduction (Adebayo et al. 2018, Seo et al. 2018).
+
+    s^2 = M2 / n + stderr(mean)^2, which is M2 / (n - 1) for independent draws and stays unbiased for antithetic pairs.
+    Its standard error is sqrt((m4 - s^4 (n - 3) / (n - 1)) / n), m4 the fourth central moment; n counts blocks, which is
+    cautious for pairs. After one draw of more to come, the map is zero and its error unknown; a method of one draw is refused.
+    """
+
+    has_stderr = True
+    least = 2
+
+    def unit(self, unit: str) -> str:
+        return f"({unit})²"
+
+    def update(self, state: Powers | None, values: Points, weight: Weights, block: int) -> Powers:
+        chunk = Powers.of(values, weight, block)
+        return chunk if state is None else state.merge(chunk)
+
+    def final(self, state: Powers) -> Estimate:
+        n, mean_error = state.draws, state.blocks.stderr()
+        if mean_error is None:
+            return Estimate(torch.zeros_like(state.mean), None, _count(state.mean, n))
+        variance = state.m2 / n + mean_error.square()
+        spread = state.m4 / n - variance.square() * ((n - 3) / (n - 1))
+        stderr = (spread.clamp_min(0) / (n / state.block)).sqrt()
+        return Estimate(variance, stderr, _count(state.mean, n))
+
+
+# --- others that stream -------------------------------------------------------------------------------------------------
+
+
+@final
+@dataclass(frozen=True)
+class Logs(State):
+    draws: int
+    log: Tensor  # sum of log |v| over the draws that are not zero
+    sign: Tensor  # sum of signs
+    zero: Tensor  # was any draw zero?
+
+    def rows(self, index: Tensor) -> Logs:
+        return replace(self, log=self.log[index], sign=self.sign[index], zero=self.zero[index])
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class GeometricMean(Reduction[Logs]):
+    """exp(mean log |v|) with the sign of the majority of draws; zero where any draw is zero or the signs are tied.
+
+    The geometric mean has no meaning for mixed signs: this is that of the absolute values, with a sign put to it.
+    """
+
+    def update(self, state: Logs | None, values: Points, weight: Weights, block: int) -> Logs:
+        zero = values == 0
+        log = values.abs().where(~zero, 1.0).log().sum(0)
+        chunk = Logs(len(values), log, values.sign().sum(0), zero.any(0))
+        if state is None:
+            return chunk
+        return Logs(state.draws + chunk.draws, state.log + chunk.log, state.sign + chunk.sign, state.zero | chunk.zero)
+
+    def final(self, state: Logs) -> Estimate:
+        size = (state.log / state.draws).exp() * state.sign.sign()
+        return Estimate(size.masked_fill(state.zero, 0.0), None, _count(size, state.draws))
+
+
+@final
+@dataclass(frozen=True)
+class Largest(State):
+    draws: int
+    size: Tensor
+
+    def rows(self, index: Tensor) -> Largest:
+        return replace(self, size=self.size[index])
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class Max(Reduction[Largest]):
+    """The largest absolute value over draws, never negative. Grows with the number of draws: an extreme, no average."""
+
+    def update(self, state: Largest | None, values: Points, weight: Weights, block: int) -> Largest:
+        size = values.abs().amax(0)
+        if state is None:
+            return Largest(len(values), size)
+        return Largest(state.draws + len(values), torch.maximum(state.size, size))
+
+    def final(self, state: Largest) -> Estimate:
+        return Estimate(state.size, None, _count(state.size, state.draws))
+
+
+@final
+@dataclass(frozen=True)
+class Groups(State):
+    draws: int
+    blocks: int
+    sums: Tensor  # (N, G, *S) sums of block means
+
+    def rows(self, index: Tensor) -> Groups:
+        return replace(self, sums=self.sums[index])
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class MedianOfMeans(Reduction[Groups]):
+    """The median of the means of `groups` equal groups of draws: robust to rare large draws, and it streams.
+
+    Block j of draws goes to group j mod groups. With an even number of groups, the mean of the two middle ones.
+    """
+
+    groups: int = 8
+
+    def __post_init__(self) -> None:
+        if self.groups < 1:
+            raise BadMethod(f"MedianOfMeans needs groups >= 1, got {self.groups}")
+
+    def update(self, state: Groups | None, values: Points, weight: Weights, block: int) -> Groups:
+        means = values.unflatten(0, (-1, block)).mean(1)  # (k/b, N, *S)
+        if state is None:
+            rows, *shape = means.shape[1:]
+            state = Groups(0, 0, means.new_zeros(rows, self.groups, *shape))
+        place = (torch.arange(len(means), device=means.device) + state.blocks) % self.groups
+        sums = state.sums.index_add(1, place, means.movedim(0, 1))
+        return Groups(state.draws + len(values), state.blocks + len(means), sums)
+
+    def final(self, state: Groups) -> Estimate:
+        used = min(state.blocks, self.groups)
+        counts = torch.tensor([len(range(g, state.blocks, self.groups)) for g in range(used)])
+        shape = (1, used, *([1] * (state.sums.ndim - 2)))
+        means = state.sums[:, :used] / counts.to(state.sums).view(shape)
+        return Estimate(_middle(means), None, _count(means, state.draws))
+
+
+# --- those that keep all draws ------------------------------------------------------------------------------------------
+
+
+@final
+@dataclass(frozen=True)
+class Kept(State):
+    """All draws so far, in pieces (k_i, N, *S)."""
+
+    pieces: tuple[Tensor, ...]
+
+    def rows(self, index: Tensor) -> Kept:
+        return Kept(tuple(piece[:, index] for piece in self.pieces))
+
+    def sorted(self) -> Tensor:
+        """(N, n, *S), ascending along the draws."""
+        return torch.cat(self.pieces).movedim(0, 1).sort(dim=1).values
+
+
+def _keep(state: Kept | None, values: Tensor) -> Kept:
+    return Kept((values,) if state is None else (*state.pieces, values))
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class Median(Reduction[Kept]):
+    """The median over draws; of an even number, the mean of the two middle ones. Keeps all draws: memory grows with n."""
+
+    def update(self, state: Kept | None, values: Points, weight: Weights, block: int) -> Kept:
+        return _keep(state, values)
+
+    def final(self, state: Kept) -> Estimate:
+        ranked = state.sorted()
+        return Estimate(_middle_of_sorted(ranked), None, _count(ranked, ranked.shape[1]))
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class TrimmedMean(Reduction[Kept]):
+    """The mean without the lowest and the highest `fraction` of draws each. Keeps all draws: memory grows with n."""
+
+    fraction: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.fraction < 0.5:
+            raise BadMethod(f"TrimmedMean needs 0 <= fraction < 0.5, got {self.fraction}")
+
+    def update(self, state: Kept | None, values: Points, weight: Weights, block: int) -> Kept:
+        return _keep(state, values)
+
+    def final(self, state: Kept) -> Estimate:
+        ranked = state.sorted()
+        n = ranked.shape[1]
+        cut = int(n * self.fraction)
+        return Estimate(ranked[:, cut : n - cut].mean(1), None, _count(ranked, n))
+
+
+# --- several at once ------------------------------------------------------------------------------------------------------
+
+
+@final
+@dataclass(frozen=True)
+class States(State):
+    parts: tuple[Any, ...]  # one state per reduction, each of its own type
+
+    def rows(self, index: Tensor) -> States:
+        return States(tuple(part.rows(index) for part in self.parts))
+
+
+@final
+@dataclass(frozen=True, init=False)
+class Together(Reduction[States]):
+    """Several reductions of one set of draws: a map each, (N, R, *S), at the price of one in model passes.
+
+    >>> Together(Mean(), Variance())
+    Together(Mean(), Variance())
+    """
+
+    reductions: tuple[Reduction[Any], ...]
+
+    def __init__(self, *reductions: Reduction[Any]) -> None:
+        if not reductions or any(isinstance(part, Together) for part in reductions):
+            raise BadMethod("Together takes one or more reductions, none of them a Together itself")
+        object.__setattr__(self, "reductions", reductions)
+
+    def __repr__(self) -> str:
+        return f"Together({', '.join(map(repr, self.reductions))})"
+
+    @property
+    def weighted(self) -> bool:  # type: ignore[override]
+        return all(part.weighted for part in self.reductions)
+
+    @property
+    def least(self) -> int:  # type: ignore[override]
+        return max(part.least for part in self.reductions)
+
+    def update(self, state: States | None, values: Points, weight: Weights, block: int) -> States:
+        before = [None] * len(self.reductions) if state is None else state.parts
+        return States(
+            tuple(part.update(was, values, weight, block) for part, was in zip(self.reductions, before, strict=True))
+        )
+
+    def final(self, state: States) -> Estimate:
+        parts = [part.final(was) for part, was in zip(self.reductions, state.parts, strict=True)]
+        value = torch.stack([part.value for part in parts], dim=1)
+        # NaN where a reduction does not know its error; Attribution.parts() gives None there
+        unknown = torch.full_like(parts[0].value, torch.nan)
+        stderr = torch.stack([unknown if part.stderr is None else part.stderr for part in parts], dim=1)
+        return Estimate(value, stderr, parts[0].draws)
+
+
+def _count(rows: Tensor, draws: int) -> Tensor:
+    return torch.full((len(rows),), draws, device=rows.device)
+
+
+def _middle(values: Tensor) -> Tensor:
+    """The median along dimension 1."""
+    return _middle_of_sorted(values.sort(dim=1).values)
+
+
+def _middle_of_sorted(ranked: Tensor) -> Tensor:
+    n = ranked.shape[1]
+    return (ranked[:, (n - 1) // 2] + ranked[:, n // 2]) / 2

@@ -1,0 +1,1 @@
+"""What turns rows into maps by itself."""

@@ -1,0 +1,1 @@
+"""Networks and their pictures: `load`, `Network`, `Preprocessing`, `at`, and the embedded `digits`."""

@@ -1,0 +1,121 @@
+"""The same network seen from a layer's output, so that every method works at any layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from smoothgrad.errors import BadInput, BadModel, UnknownName, nearest
+from smoothgrad.models.network import Network
+
+
+def at(model: nn.Module, layer: str | nn.Module) -> LayerView:
+    """The network seen from the output of `layer`, which is a dotted name or the module itself.
+
+    Raises `UnknownName` where the network has no such layer. The names are those of
+    `model.named_modules()`; for a `Network` they are those of the network inside it.
+
+    >>> net = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1)).eval()
+    >>> view = at(net, "0")
+    >>> x = torch.ones(4, 2)
+    >>> h = view.capture(x)
+    >>> h.shape, torch.equal(view(h, x), net(x))
+    (torch.Size([4, 3]), True)
+    """
+    inner = model.net if isinstance(model, Network) else model
+    layers = {name: module for name, module in inner.named_modules() if name}
+    if isinstance(layer, str):
+        if layer not in layers:
+            raise UnknownName(f"the network has no layer {layer!r}; {nearest(layer, layers)}")
+        return LayerView(model, layers[layer], layer)
+    names = [name for name, module in layers.items() if module is layer]
+    if not names:
+        kind = type(layer).__name__
+        raise UnknownName(f"the {kind} given as the layer is not part of the network; give its name, or a part of it")
+    return LayerView(model, layer, names[0])
+
+
+@final
+class LayerView(nn.Module):
+    """A network as a function of one layer's output h:  view(h, x) = the network on x, the layer giving h
+    instead.
+
+    Gradients with respect to h are therefore those at the layer. The layer must answer one tensor, once per
+    call of the network; else `BadModel` says so. Hooks are removed again, also when the network raises.
+    """
+
+    def __init__(self, model: nn.Module, layer: nn.Module, name: str) -> None:
+        super().__init__()
+        self.model = model
+        self.name = name
+        # In a tuple, so that the layer is not registered a second time beside the network that holds it.
+        self._layer = (layer,)
+        # The view is in the mode that the network is in; `train` would change the network's own parts.
+        self.training = model.training
+
+    @torch.no_grad()
+    def capture(self, x: Tensor, *context: object) -> Tensor:
+        """The layer's output h for x: (N, ...), detached. Raises `BadModel` where that is not one tensor, once."""
+        seen: list[Tensor] = []
+
+        def keep(output: Tensor) -> Tensor:
+            # A copy: an in-place ReLU right behind the layer would overwrite the original.
+            seen.append(output.clone())
+            return output
+
+        with self._hooked(keep):
+            self.model(x, *context)
+        if seen[0].shape[:1] != x.shape[:1]:
+            raise BadModel(
+                f"layer {self.name!r} answers {tuple(seen[0].shape)} for {len(x)} inputs; choose one that keeps the rows apart"
+            )
+        return seen[0]
+
+    def forward(self, h: Tensor, x: Tensor, *context: object) -> object:
+        """What the network answers for x when the layer answers h. Raises `BadInput` where h has another shape."""
+
+        def replace(output: Tensor) -> Tensor:
+            if output.shape != h.shape:
+                raise BadInput(
+                    f"layer {self.name!r} answers {tuple(output.shape)} for these inputs, and h is {tuple(h.shape)}; "
+                    "give h the shape that capture(x) has"
+                )
+            # A copy: an in-place ReLU right behind the layer would overwrite the caller's h.
+            return h.clone()
+
+        with self._hooked(replace):
+            return self.model(x, *context)
+
+    @contextmanager
+    def _hooked(self, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+        """Lets `change` see and replace the layer's output, and makes sure that there was exactly one."""
+        calls = 0
+
+        def hook(_module: nn.Module, _inputs: object, output: object) -> Tensor:
+            nonlocal calls
+            calls += 1
+            if calls > 1:
+                raise BadModel(
+                    f"layer {self.name!r} runs more than once in one call of the network, so that it has no single output; "
+                    "choose a layer that runs once"
+                )
+            if not isinstance(output, Tensor):
+                raise BadModel(
+                    f"layer {self.name!r} answers a {type(output).__name__}, not one tensor; choose a layer inside or behind it"
+                )
+            return change(output)
+
+        handle = self._layer[0].register_forward_hook(hook)
+        try:
+            yield
+        finally:
+            handle.remove()
+        if not calls:
+            raise BadModel(f"layer {self.name!r} did not run when the network did; choose a layer that it uses")
+
+    def __repr__(self) -> str:
+        return f"at({type(self.model).__name__}, {self.name!r})"

@@ -1,0 +1,341 @@
+"""What a path starts from: an input in which the thing to explain is absent.
+
+A baseline is found once per run, for all rows: (N, B, *S), B baselines for each row. A path with several goes through each.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from smoothgrad.core import noise as numbers
+from smoothgrad.core.ask import gradients, output_of
+from smoothgrad.core.query import Query, pick
+from smoothgrad.core.schedule import Schedule
+from smoothgrad.core.value import Data, Value
+from smoothgrad.errors import BadBaseline, BadMethod
+from smoothgrad.samplers.cloud import Unit, check_range, extremes, scale
+
+
+class Baseline(Value, ABC):
+    """Finds what the path of each row starts from."""
+
+    @property
+    def each(self) -> int:
+        """B, the number of baselines per row."""
+        return 1
+
+    @property
+    def passes(self) -> int:
+        """Model passes per row that finding it takes."""
+        return 0
+
+    @abstractmethod
+    def of(self, model: nn.Module, query: Query, schedule: Schedule) -> Tensor:
+        """(N, B, *S) for the query's rows. Raises `BadBaseline` where there is none for such rows."""
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class Constant(Baseline):
+    """The same value everywhere, in the units of the input; or one value per channel."""
+
+    value: float | Sequence[float] = 0.0
+
+    def __post_init__(self) -> None:
+        values = tuple(self.value) if isinstance(self.value, Sequence) else (self.value,)
+        if not all(math.isfinite(value) for value in values):
+            raise BadBaseline(f"Constant needs finite values, got {self.value}")
+        if isinstance(self.value, Sequence):
+            # A list could be neither hashed nor compared with the tuple that a recipe gives.
+            object.__setattr__(self, "value", values)
+
+    def of(self, model: nn.Module, query: Query, schedule: Schedule) -> Tensor:
+        value = torch.as_tensor(self.value, dtype=query.x.dtype, device=query.x.device)
+        if value.ndim:
+            channels = query.shape[0] if query.shape else 0
+            if len(value) != channels:
+                raise BadBaseline(
+                    f"{self!r} has {len(value)} values, the input rows have shape {tuple(query.shape)}; give one value, or "
+                    "one per channel"
+                )
+            value = value.view(-1, *([1] * (len(query.shape) - 1)))
+        return _one(value.expand(query.x.shape))
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class Zero(Baseline):
+    """All zeros: in a normalised picture the mean colour, in a plain one black (Sundararajan et al. 2017)."""
+
+    def of(self, model: nn.Module, query: Query, schedule: Schedule) -> Tensor:
+        return _one(torch.zeros_like(query.x))
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class White(Baseline):
+    """The largest value of each channel of each row: the nearest to white that the row shows, whatever its units."""
+
+    def of(self, model: nn.Module, query: Query, schedule: Schedule) -> Tensor:
+        return _one(extremes(query.origin, "channel")[1].expand(query.x.shape))
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class Black(Baseline):
+    """The smallest value of each channel of each row: the nearest to black that the row shows, whatever its units."""
+
+    def of(self, model: nn.Module, query: Query, schedule: Schedule) -> Tensor:
+        return _one(extremes(query.origin, "channel")[0].expand(query.x.shape))
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class Noise(Baseline):
+    """Gaussian noise around the row's mid-range, of standard deviation `noise` in the given unit; `samples` of them per row.
+
+    Drawn by the row's key: the same row has the same baseline in any batch.
+    """
+
+    noise: float = 0.25
+    samples: int = 1
+    unit: Unit = "range"
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.noise) and self.noise >= 0):
+            raise BadMethod(f"Noise needs noise >= 0, got {self.noise}")
+        _check_count(self, self.samples)
+
+    @property
+    def each(self) -> int:
+        return self.samples
+
+    def of(self, model: nn.Module, query: Query, schedule: Schedule) -> Tensor:
+        check_range(query, self.noise, self.unit)
+        e = numbers.normal(numbers.salted(query.key, "baseline"), range(self.samples), query.shape).to(query.x)
+        low, high = extremes(query.origin, self.unit)
+        middle = (low + high) / 2
+        return (middle + scale(query, self.noise, self.unit) * e).movedim(0, 1)  # (B, N, *S) -> (N, B, *S)
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class Blurred(Baseline):
+    """The picture itself under a Gaussian blur of standard deviation `sigma` pixels, edges reflected. Rows (C, H, W) or (C, T)."""
+
+    sigma: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.sigma) and self.sigma > 0):
+            raise BadMethod(f"Blurred needs sigma > 0, got {self.sigma}")
+
+    def of(self, model: nn.Module, query: Query, schedule: Schedule) -> Tensor:
+        if len(query.shape) not in (2, 3):
+            raise BadBaseline(
+                f"Blurred needs rows (C, H, W) or (C, T), got rows of shape {tuple(query.shape)}; use Zero(), Constant(...) or "
+                "FromData(...)"
+            )
+        blurred = query.x
+        for dim in range(2, query.x.ndim):
+            blurred = _blur(blurred, self.sigma, dim)
+        return _one(blurred)
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class Given(Baseline):
+    """Your own: rows of shape S (for every input), (1, *S), or (N, *S) (one for each input)."""
+
+    rows: Tensor | Data
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rows", _as_data(self.rows, self))
+
+    def of(self, model: nn.Module, query: Query, schedule: Schedule) -> Tensor:
+        rows = _tensor(self.rows).to(query.x)
+        if rows.shape == query.shape:
+            rows = rows[None]
+        if rows.shape[1:] != query.shape or not (len(rows) == 1 or int(query.row.max()) < len(rows)):
+            raise BadBaseline(
+                f"baseline has shape {tuple(_tensor(self.rows).shape)}, {len(query)} input rows have shape "
+                f"{tuple(query.shape)} each; pass one row, or one per input"
+            )
+        # By the input's number, not its place: samplers around the path repeat rows, and finished ones leave.
+        return _one(rows.expand(query.x.shape) if len(rows) == 1 else rows[query.row.to(rows.device)])
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class FromData(Baseline):
+    """`samples` rows of your data (M, *S) for each input, chosen at random by the input's key, with replacement."""
+
+    data: Tensor | Data
+    samples: int = 10
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "data", _as_data(self.data, self))
+        _check_count(self, self.samples)
+
+    @property
+    def each(self) -> int:
+        return self.samples
+
+    def of(self, model: nn.Module, query: Query, schedule: Schedule) -> Tensor:
+        data = check_data(_tensor(self.data), query)
+        chosen = choose(data, numbers.salted(query.key, "baseline"), range(self.samples))
+        return chosen.to(query.x).movedim(0, 1)
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class Adversarial(Baseline):
+    """The nearest thing that the network takes for another class: PGD (Madry et al. 2018) from the input towards `target`.
+
+    x_{t+1} = clip(x_t + step * sign(d/dx [s_target - s_now])), within `radius` of x in each value; radius and step are
+    fractions of the row's range, and step = 2.5 radius / steps. `target=None`: the runner-up class of each row.
+    """
+
+    radius: float = 0.1
+    steps: int = 20
+    target: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.radius > 0 or self.steps < 1:
+            raise BadMethod(
+                f"Adversarial needs radius > 0 and steps >= 1, got radius={self.radius}, steps={self.steps}"
+            )
+
+    @property
+    def passes(self) -> int:
+        return self.steps + 1
+
+    def of(self, model: nn.Module, query: Query, schedule: Schedule) -> Tensor:
+        check_range(query, self.radius, "range")
+        now, other = self._classes(model, query, schedule)
+        asked = replace(query, target=torch.stack([now, other], 1), scorer=_rise)
+        low, high = extremes(query.origin, "range")
+        radius = self.radius * (high - low)
+        x = query.x
+        for _ in range(self.steps):
+            step = (2.5 / self.steps) * radius * gradients(model, asked.with_x(x), schedule).sign()
+            x = (x + step).clamp(query.x - radius, query.x + radius).clamp(low, high)
+        return _one(x)
+
+    def _classes(self, model: nn.Module, query: Query, schedule: Schedule) -> tuple[Tensor, Tensor]:
+        with torch.no_grad():
+            output = torch.cat([output_of(model, part, schedule) for part in query.split(schedule.chunk)])
+        if output.ndim != 2 or output.shape[1] < 2:
+            raise BadBaseline(
+                f"Adversarial needs an output of shape (rows, classes) with 2 classes or more, got {tuple(output.shape)}"
+            )
+        if self.target is not None and not 0 <= self.target < output.shape[1]:
+            raise BadBaseline(
+                f"Adversarial(target={self.target}) of a network with {output.shape[1]} classes; give 0 to {output.shape[1] - 1}"
+            )
+        best = output.topk(2, dim=1).indices
+        other = best[:, 1] if self.target is None else torch.full_like(best[:, 1], self.target)
+        return best[:, 0], other
+
+
+@final
+@dataclass(frozen=True, init=False)
+class Several(Baseline):
+    """Several baselines, whose paths are averaged: the map sums to score(x) minus the mean score of the baselines.
+
+    >>> Several(Black(), White()).each
+    2
+    """
+
+    baselines: tuple[Baseline, ...]
+
+    def __init__(self, *baselines: Baseline) -> None:
+        if not baselines:
+            raise BadMethod("Several needs at least one baseline, such as Several(Black(), White())")
+        object.__setattr__(self, "baselines", baselines)
+
+    def __repr__(self) -> str:
+        return f"Several({', '.join(map(repr, self.baselines))})"
+
+    @property
+    def each(self) -> int:
+        return sum(part.each for part in self.baselines)
+
+    @property
+    def passes(self) -> int:
+        return sum(part.passes for part in self.baselines)
+
+    def of(self, model: nn.Module, query: Query, schedule: Schedule) -> Tensor:
+        return torch.cat([part.of(model, query, schedule) for part in self.baselines], dim=1)
+
+
+# --- shared ----------------------------------------------------------------------------------------------------------------
+
+
+def check_data(data: Tensor, query: Query) -> Tensor:
+    """Background data must hold rows of the inputs' shape: raises `BadBaseline`."""
+    if data.shape[1:] != query.shape or not len(data):
+        raise BadBaseline(
+            f"the data has shape {tuple(data.shape)}, input rows have shape {tuple(query.shape)}; pass data of shape "
+            f"(M, {', '.join(map(str, query.shape))})"
+        )
+    return data
+
+
+def choose(data: Tensor, keys: Tensor, draws: range) -> Tensor:
+    """One random row of the data for each draw and key: (k, N, *S)."""
+    u = numbers.uniform(keys, draws, torch.Size([1])).squeeze(-1).double()
+    return data[(u * len(data)).long().clamp_max(len(data) - 1)]
+
+
+def _rise(output: Tensor, classes: Tensor) -> Tensor:
+    """s_other - s_now, for classes (N, 2) = (now, other)."""
+    return pick(output, classes[:, 1]) - pick(output, classes[:, 0])
+
+
+def _one(rows: Tensor) -> Tensor:
+    return rows[:, None]  # (N, *S) -> (N, 1, *S)
+
+
+def _blur(rows: Tensor, sigma: float, dim: int) -> Tensor:
+    """A Gaussian blur along one dimension, edges reflected. The kernel is cut at 4 sigma."""
+    size = rows.shape[dim]
+    reach = math.ceil(4 * sigma)
+    offsets = torch.arange(-reach, reach + 1, dtype=rows.dtype, device=rows.device)
+    kernel = (-(offsets**2) / (2 * sigma**2)).exp()
+    # Reflection by index, as often as needed: torch's own padding refuses reaches beyond the picture.
+    index = torch.arange(-reach, size + reach, device=rows.device) % (2 * size)
+    index = torch.minimum(index, 2 * size - 1 - index)
+    lines = rows.movedim(dim, -1)
+    padded = lines[..., index].flatten(0, -2)[:, None]  # (lines, 1, size + 2 reach)
+    blurred = F.conv1d(padded, (kernel / kernel.sum())[None, None])
+    return blurred.view(lines.shape).movedim(-1, dim)
+
+
+def _as_data(rows: object, baseline: Baseline) -> Data:
+    if isinstance(rows, Data):
+        return rows
+    if not isinstance(rows, Tensor):
+        raise BadBaseline(f"{type(baseline).__name__} takes a tensor, got {type(rows).__name__}")
+    if not rows.is_floating_point() or not rows.isfinite().all():
+        raise BadBaseline(
+            f"{type(baseline).__name__} takes finite floating-point rows, got {rows.dtype}"
+            + ("" if not rows.is_floating_point() else " with NaN or infinity")
+        )
+    return Data(rows)
+
+
+def _tensor(rows: Tensor | Data) -> Tensor:
+    return rows.tensor if isinstance(rows, Data) else rows
+
+
+def _check_count(baseline: Baseline, samples: int) -> None:
+    if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
+        raise BadMethod(f"{type(baseline).__name__} needs samples >= 1, got {samples!r}")

@@ -1,0 +1,162 @@
+"""Points along paths from a baseline to the input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from smoothgrad.core import noise as numbers
+from smoothgrad.core.ask import scores
+from smoothgrad.core.query import Query
+from smoothgrad.core.sampler import Draw, Sampler, Until
+from smoothgrad.core.schedule import Schedule
+from smoothgrad.core.value import Data
+from smoothgrad.errors import BadMethod
+from smoothgrad.samplers.baseline import Baseline, FromData, Zero, check_data, choose
+from smoothgrad.samplers.cloud import Gaussian, check_samples
+from smoothgrad.samplers.quadrature import Quadrature, check, nodes_and_weights
+
+GOLDEN = (5**0.5 - 1) / 2  # multiples of it, modulo 1, fill [0, 1] evenly, whenever one stops
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class StraightPath(Sampler):
+    """b + a_k (x - b) with direction x - b: the straight path of Integrated Gradients (Sundararajan et al. 2017).
+
+    The a_k and their weights are a quadrature rule's. With B baselines, `steps` points on the path from each.
+    """
+
+    baseline: Baseline = Zero()  # noqa: RUF009
+    steps: int = 50  # Sundararajan et al. 2017: 20 to 300
+    quadrature: Quadrature = "gauss-legendre"
+
+    random = False
+    directed = True
+    weighted = True
+
+    def __post_init__(self) -> None:
+        check(self.quadrature, self.steps)
+
+    @property
+    def count(self) -> int:
+        return self.steps * self.baseline.each
+
+    @property
+    def passes(self) -> int:
+        return self.baseline.passes
+
+    def prepare(self, model: nn.Module, query: Query, schedule: Schedule) -> Query:
+        return query.with_baseline(self.baseline.of(model, query, schedule))
+
+    def draw(self, query: Query, draws: range) -> Draw:
+        nodes, weights = nodes_and_weights(self.quadrature, self.steps)
+        node = torch.tensor([draw % self.steps for draw in draws])
+        start = _starts(query, [draw // self.steps for draw in draws])
+        direction = query.x - start
+        return Draw(start + _column(nodes[node], query) * direction, weights[node] / self.baseline.each, direction)
+
+    def change(self, model: nn.Module, query: Query, schedule: Schedule) -> Tensor:
+        """score(x) - score(b), the mean over baselines: what the exact integral sums to."""
+        query = self.prepare(model, query, schedule)
+        assert query.baseline is not None, "prepare has just set it"
+        starts = torch.stack([scores(model, query.with_x(start), schedule) for start in query.baseline.unbind(1)])
+        return scores(model, query, schedule) - starts.mean(0)
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class NoisyPath(Sampler):
+    """b + a_k (x + s e_k - b) with direction x + s e_k - b: one noise draw for each point of the path, jointly.
+
+    The positions a_k are multiples of the golden ratio, shifted at random per row: evenly spread after any number of draws.
+    Nesting m steps in each of n noise draws asks the path m times for the same noise, while the error comes from the noise.
+    Several baselines take turns, one draw each. The standard error treats positions as random, which is cautious.
+    """
+
+    cloud: Sampler = Gaussian(noise=0.1, samples=200)  # noqa: RUF009
+    baseline: Baseline = Zero()  # noqa: RUF009
+
+    directed = True
+
+    def __post_init__(self) -> None:
+        if self.cloud.weighted or not self.cloud.random:
+            raise BadMethod(f"NoisyPath takes a cloud such as Gaussian(...), got {self.cloud!r}")
+
+    @property
+    def count(self) -> int | Until:
+        return self.cloud.count
+
+    @property
+    def block(self) -> int:
+        return self.cloud.block
+
+    @property
+    def passes(self) -> int:
+        return self.baseline.passes
+
+    def prepare(self, model: nn.Module, query: Query, schedule: Schedule) -> Query:
+        query = self.cloud.prepare(model, query, schedule)
+        return query.with_baseline(self.baseline.of(model, query, schedule))
+
+    def draw(self, query: Query, draws: range) -> Draw:
+        ends, weight, _ = self.cloud.draw(query, draws)
+        # The two of an antithetic pair share their place on the path, and their baseline.
+        turn = [draw // self.block for draw in draws]
+        shift = numbers.uniform(numbers.salted(query.key, "place"), range(1), torch.Size([]))[0].double()  # (N,)
+        place = (shift + GOLDEN * torch.tensor(turn)[:, None]) % 1.0  # (k, N)
+        start = _starts(query, [t % self.baseline.each for t in turn])
+        direction = ends - start
+        return Draw(start + _column(place, query) * direction, weight, direction)
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class DataPaths(Sampler):
+    """b_k + u_k (x - b_k) with direction x - b_k: b_k a random row of the data, u_k uniform (Erion et al. 2019).
+
+    Expected Gradients' paths. Draws are independent of each other, so that the standard error is exact.
+    """
+
+    data: Tensor | Data
+    samples: int | Until = 200
+
+    directed = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "data", FromData(self.data).data)
+        check_samples(self, self.samples)
+
+    @property
+    def count(self) -> int | Until:
+        return self.samples
+
+    def prepare(self, model: nn.Module, query: Query, schedule: Schedule) -> Query:
+        check_data(self._rows(), query)
+        return query
+
+    def draw(self, query: Query, draws: range) -> Draw:
+        start = choose(self._rows(), numbers.salted(query.key, "data"), draws).to(query.x)
+        u = numbers.uniform(numbers.salted(query.key, "place"), draws, torch.Size([]))  # (k, N)
+        direction = query.x - start
+        return Draw(start + _column(u, query) * direction, torch.ones(len(draws), dtype=torch.float64), direction)
+
+    def _rows(self) -> Tensor:
+        assert isinstance(self.data, Data), "__post_init__ wraps it"
+        return self.data.tensor
+
+
+def _starts(query: Query, which: list[int]) -> Tensor:
+    """The baseline of each draw: (N, B, *S) to (k, N, *S)."""
+    if query.baseline is None:
+        raise BadMethod("a path draws only from a query that its prepare() has given a baseline")
+    return query.baseline[:, which].movedim(1, 0)
+
+
+def _column(numbers: Tensor, query: Query) -> Tensor:
+    """(k,) or (k, N) shaped to multiply rows (k, N, *S), in their type."""
+    column = numbers if numbers.ndim == 2 else numbers[:, None]
+    return column.to(query.x).view(*column.shape, *([1] * len(query.shape)))

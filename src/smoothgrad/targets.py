@@ -1,0 +1,190 @@
+"""What is asked of the network: which number of its output the map explains.
+
+Scores are pre-softmax, unless `Probability` is asked for. A target is resolved once, on the clean input: noise must not
+change the question.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias, final
+
+import torch
+from torch import Tensor
+
+from smoothgrad.core.query import pick
+from smoothgrad.core.value import Value
+from smoothgrad.errors import BadTarget
+
+
+class Target(Value, ABC):
+    """Which score: `resolve` finds the class on the clean output, `score` reads it from any output."""
+
+    @abstractmethod
+    def resolve(self, output: Tensor) -> Tensor:
+        """The output (N, ...) on the clean input to what identifies the target of each row: (N,), or (N, 2) for pairs."""
+
+    @abstractmethod
+    def score(self, output: Tensor, index: Tensor) -> Tensor:
+        """Output (N, ...) and what `resolve` gave for these rows, to one score per row (N,)."""
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class Top(Target):
+    """The class with the highest score on the clean input; `rank=1` the second highest, and so on."""
+
+    rank: int = 0
+
+    def __post_init__(self) -> None:
+        if self.rank < 0:
+            raise BadTarget(f"Top needs rank >= 0, got {self.rank}")
+
+    def resolve(self, output: Tensor) -> Tensor:
+        classes = _classes(output)
+        if self.rank >= classes:
+            raise BadTarget(f"Top(rank={self.rank}) of {classes} classes; ranks go from 0 to {classes - 1}")
+        return output.topk(self.rank + 1, dim=1).indices[:, -1]
+
+    def score(self, output: Tensor, index: Tensor) -> Tensor:
+        return pick(output, index)
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class Class(Target):
+    """The same class for every row."""
+
+    index: int
+
+    def resolve(self, output: Tensor) -> Tensor:
+        return _checked(torch.full((len(output),), self.index, device=output.device), output)
+
+    def score(self, output: Tensor, index: Tensor) -> Tensor:
+        return pick(output, index)
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class Classes(Target):
+    """A class for each row, in the order of the rows."""
+
+    indices: tuple[int, ...]
+
+    def resolve(self, output: Tensor) -> Tensor:
+        if len(self.indices) != len(output):
+            raise BadTarget(f"{len(self.indices)} targets for {len(output)} rows; give one target, or one per row")
+        return _checked(torch.tensor(self.indices, device=output.device), output)
+
+    def score(self, output: Tensor, index: Tensor) -> Tensor:
+        return pick(output, index)
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class Contrast(Target):
+    """Why this class rather than that one: the difference of two scores. Ranks or classes, as targets.
+
+    >>> Contrast(Top(), Top(rank=1)).score(torch.tensor([[1.0, 5.0, 2.0]]), torch.tensor([[1, 2]]))
+    tensor([3.])
+    """
+
+    this: Target = Top()
+    that: Target = Top(rank=1)
+
+    def __post_init__(self) -> None:
+        for part in (self.this, self.that):
+            if not isinstance(part, Top | Class | Classes):
+                raise BadTarget(f"Contrast takes Top, Class or Classes on both sides, got {part!r}")
+
+    def resolve(self, output: Tensor) -> Tensor:
+        return torch.stack([self.this.resolve(output), self.that.resolve(output)], dim=1)
+
+    def score(self, output: Tensor, index: Tensor) -> Tensor:
+        return pick(output, index[:, 0]) - pick(output, index[:, 1])
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class Probability(Target):
+    """The softmax probability of a target, in [0, 1]; `log=True` its logarithm. Its gradient vanishes as it nears 1."""
+
+    of: Target = Top()
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.of, Top | Class | Classes):
+            raise BadTarget(f"Probability takes Top, Class or Classes, got {self.of!r}")
+
+    def resolve(self, output: Tensor) -> Tensor:
+        return self.of.resolve(output)
+
+    def score(self, output: Tensor, index: Tensor) -> Tensor:
+        log = pick(output.log_softmax(1), index)
+        return log if self.log else log.exp()
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class Score(Target):
+    """Any differentiable function of the output, (N, ...) to one score per row (N,)."""
+
+    function: Callable[[Tensor], Tensor]
+
+    def resolve(self, output: Tensor) -> Tensor:
+        return torch.full((len(output),), -1, device=output.device)  # no class
+
+    def score(self, output: Tensor, index: Tensor) -> Tensor:
+        return self.function(output)
+
+    def __repr__(self) -> str:
+        return f"Score({getattr(self.function, '__qualname__', repr(self.function))})"
+
+
+TargetLike: TypeAlias = "Target | int | Tensor | Callable[[Tensor], Tensor] | None"
+
+
+def as_target(target: TargetLike) -> Target:
+    """None (the top class), a class, a tensor of N classes, a Target, or a callable of the output.
+
+    >>> as_target(3)
+    Class(index=3)
+    """
+    if target is None:
+        return Top()
+    if isinstance(target, Target):
+        return target
+    if isinstance(target, bool):
+        raise BadTarget(f"the target is {target}; give a class index, a tensor of them, a Target, or a callable")
+    if isinstance(target, int):
+        return Class(target)
+    if isinstance(target, Tensor):
+        if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool or target.ndim > 1:
+            raise BadTarget(
+                f"a tensor of targets must be integers of shape (N,), got {target.dtype} of shape {tuple(target.shape)}"
+            )
+        return Class(int(target)) if target.ndim == 0 else Classes(tuple(target.tolist()))
+    if callable(target):
+        return Score(target)
+    raise BadTarget(
+        f"the target is a {type(target).__name__}; give None, a class index, a tensor of them, a Target, or a callable"
+    )
+
+
+def _classes(output: Tensor) -> int:
+    if output.ndim != 2:
+        raise BadTarget(
+            f"the output has shape {tuple(output.shape)}, not (rows, classes); give a callable that makes one score "
+            "per row of it, such as target=lambda output: output.mean((1, 2))"
+        )
+    return output.shape[1]
+
+
+def _checked(index: Tensor, output: Tensor) -> Tensor:
+    classes = _classes(output)
+    wrong = index[(index < 0) | (index >= classes)]
+    if len(wrong):
+        raise BadTarget(f"class {int(wrong[0])} of a network with {classes} classes; give 0 to {classes - 1}")
+    return index

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import csv
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+import smoothgrad as sg
+from tests.cli.shell import digits, names, run
+
+TWO = ("--method", "gradient", "--method", "smoothgrad(noise=0.15, samples=4)")
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    return digits(tmp_path / "photos", 2)
+
+
+def test_all_files_are_written(photos: Path, tmp_path: Path) -> None:
+    answer = run("compare", photos, "-m", "digits", *TWO, "--out", tmp_path / "out")
+    assert answer.code == 0
+    maps = [
+        f"maps/digit{number}-{method}.safetensors"
+        for number in range(2)
+        for method in ("gradient", "smoothgrad-noise-0.15-samples-4")
+    ]
+    assert names(tmp_path / "out") == sorted([*maps, "grid.png", "index.html", "table.csv"])
+    with Image.open(tmp_path / "out" / "grid.png") as picture:
+        assert picture.size[0] > 300
+    with (tmp_path / "out" / "table.csv").open(encoding="utf-8", newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [(line["picture"], line["method"]) for line in lines] == [
+        (f"digit{number}.png", method) for number in range(2) for method in (TWO[1], TWO[3])
+    ]
+
+
+def test_the_maps_are_those_of_compare_in_python(photos: Path, tmp_path: Path) -> None:
+    run(
+        "compare", photos, "-m", "digits", *TWO, "--seed", 3, "--format", "safetensors", "-q", "--out", tmp_path / "out"
+    )
+    net = sg.load("digits")
+    x = torch.cat([net.read(photos / f"digit{number}.png") for number in range(2)])
+    table = sg.compare(net, x, methods=[sg.gradient(), sg.smoothgrad(noise=0.15, samples=4)], seed=3)
+    for number, row in enumerate(table.rows):
+        for name, cell in zip(("gradient", "smoothgrad-noise-0.15-samples-4"), row.cells, strict=True):
+            saved = sg.Attribution.load(tmp_path / "out" / "maps" / f"digit{number}-{name}.safetensors")
+            assert isinstance(cell, sg.Attribution)
+            torch.testing.assert_close(saved.maps, cell.maps, atol=1e-6, rtol=1e-5)
+
+
+def test_without_methods_there_are_four(photos: Path, tmp_path: Path) -> None:
+    answer = run(
+        "compare", photos / "digit0.png", "-m", "digits", "--format", "csv", "--json", "--out", tmp_path / "out"
+    )
+    assert list(answer.json["methods"]) == ["gradient", "smoothgrad", "integrated_gradients", "guided_backprop"]
+    assert len(answer.json["maps"]) == 4
+    assert names(tmp_path / "out") == ["table.csv"]
+
+
+def test_a_method_that_fails_on_a_picture_is_named_and_the_others_are_done(photos: Path, tmp_path: Path) -> None:
+    Image.new("L", (8, 8), 90).save(photos / "flat.png")
+    answer = run("compare", photos, "-m", "digits", *TWO, "--json", "--out", tmp_path / "out")
+    assert answer.code == 1
+    assert "1 of 3 pictures failed, some of them in part" in answer.error
+    assert "flat.png, smoothgrad(noise=0.15, samples=4): " in answer.error
+    assert [failure["kind"] for failure in answer.json["failures"]] == ["BadNoise"]
+    assert len(answer.json["maps"]) == 5
+
+
+@pytest.mark.parametrize("columns", [80, 160])
+def test_the_summary_has_the_error_of_each_method(
+    photos: Path, tmp_path: Path, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    three = (*TWO, "--method", "integrated_gradients(steps=4)")
+    answer = run("compare", photos, "-m", "digits", *three, "--format", "csv", "--out", tmp_path / "out")
+    line = next(line for line in answer.out.splitlines() if line.startswith("digit1.png"))
+    gradient, smooth, path = line.split()[-3:]
+    assert (gradient, path) == ("–", "–")
+    assert 0 < float(smooth) < 1
+    assert all(method in answer.out for method in three[1::2])
+    assert ("(1) gradient" in answer.out) == (columns == 80)
+
+
+def test_a_method_given_twice_is_bad_usage(photos: Path, tmp_path: Path) -> None:
+    answer = run(
+        "compare", photos, "-m", "digits", "--method", "gradient", "--method", "gradient", "--out", tmp_path / "out"
+    )
+    assert answer.code == 2
+    assert "twice" in answer.error
+
+
+def test_methods_whose_file_names_would_be_equal_get_their_own(photos: Path, tmp_path: Path) -> None:
+    alike = ("--method", "gradient", "--method", "gradient()")
+    run("compare", photos / "digit0.png", "-m", "digits", *alike, "--format", "safetensors", "--out", tmp_path / "out")
+    assert names(tmp_path / "out") == ["maps/digit0-gradient-2.safetensors", "maps/digit0-gradient.safetensors"]
+
+
+def test_without_pandas_the_table_is_left_out_and_said(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "pandas" else real(name))
+    answer = run("compare", photos / "digit0.png", "-m", "digits", "--method", "gradient", "--out", tmp_path / "out")
+    assert answer.code == 0
+    assert "pip install 'smoothgrad[table]'" in answer.error
+    assert "table.csv" not in names(tmp_path / "out")
+    asked = run("compare", photos, "-m", "digits", "--format", "csv", "--out", tmp_path / "out")
+    assert asked.code == 1
+    assert "pip install 'smoothgrad[table]'" in asked.error

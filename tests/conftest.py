@@ -1,0 +1,34 @@
+"""What tests rely on: a torchvision that imports, one thread per worker, `real` tests that skip aloud."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+import torch
+from jaxtyping import install_import_hook
+
+from tests import operators
+from tests.nets import DATA
+
+# Shapes and types of the heart are checked at every call while tests run: before smoothgrad is first imported.
+assert not any(name.startswith("smoothgrad.core") for name in sys.modules), "smoothgrad was imported before its hook"
+install_import_hook("smoothgrad.core", "beartype.beartype")
+
+# Two workers on two cores: more threads than that only wait for each other.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    torch.set_num_threads(1)
+
+
+operators.declare_missing()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked `real` need the data folder; elsewhere they skip and say so."""
+    if DATA.is_dir():
+        return
+    absent = pytest.mark.skip(reason=f"needs the data folder {DATA} (set SMOOTHGRAD_DATA to point to one)")
+    for item in items:
+        if item.get_closest_marker("real"):
+            item.add_marker(absent)

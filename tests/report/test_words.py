@@ -1,0 +1,121 @@
+"""Judgements in words are true: of the numbers behind them, and of maps made with another seed."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import smoothgrad as sg
+from smoothgrad.report.words import complete, has_chance, of_error, question, sure
+from smoothgrad.targets import TargetLike
+
+METHODS = {
+    "mean": sg.smoothgrad(samples=12),
+    "variance": sg.vargrad(samples=40),
+    "squares": sg.smoothgrad_squared(samples=20),
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_agreement_promised_is_the_agreement_found(name: str) -> None:
+    net = sg.load("digits")
+    x = net.samples(8)
+    found, promised = [], []
+    for seed in range(0, 10, 2):
+        one, other = (sg.explain(net, x, method=METHODS[name], seed=number) for number in (seed, seed + 1))
+        found.append(torch.cosine_similarity(one.maps.flatten(1), other.maps.flatten(1)).mean())
+        said = [sure(row).agreement for row in one]
+        promised.append(sum(part for part in said if part is not None) / len(said))
+    assert float(torch.stack(found).mean()) == pytest.approx(sum(promised) / len(promised), abs=0.03)
+
+
+def test_the_draws_that_would_settle_a_map_settle_it() -> None:
+    net = sg.load("digits")
+    x = net.samples(4)
+    first = sg.explain(net, x, method=sg.smoothgrad(samples=20))
+    for row, key in zip(first, range(4), strict=True):
+        said = sure(row)
+        assert said.level == "nearly settled"
+        draws = int(said.meaning.split("About ")[1].split(" ")[0].replace(",", ""))
+        more = sg.explain(net, row.x, method=sg.smoothgrad(samples=draws), keys=[key])
+        assert more.relative_error is not None
+        assert float(more.relative_error) == pytest.approx(0.1, abs=0.015)
+
+
+@pytest.mark.parametrize(
+    ("error", "level"),
+    [
+        (0.0, "settled"),
+        (0.1, "settled"),
+        (0.104, "settled"),  # printed as 0.10
+        (0.106, "nearly settled"),
+        (0.3, "nearly settled"),
+        (0.31, "unsettled"),
+        (0.61, "very unsettled"),
+        (0.91, "mostly chance"),
+        (7.0, "mostly chance"),
+        (float("inf"), "unknown"),
+        (float("nan"), "unknown"),
+    ],
+)
+def test_levels_follow_the_error_as_it_is_printed(error: float, level: str) -> None:
+    assert of_error(error, draws=10).level == level
+
+
+def test_agreement_is_never_negative() -> None:
+    assert of_error(3.0, draws=10).agreement == 0.0
+
+
+def test_a_tiny_error_is_not_printed_as_none() -> None:
+    assert of_error(0.0012, draws=10).error == "0.0012"
+    assert of_error(0.0, draws=10).error == "0.00"
+
+
+def test_methods_without_randomness_say_so() -> None:
+    assert not any(map(has_chance, (sg.gradient(), sg.integrated_gradients(), sg.integrated_gradients(tolerance=0.1))))
+    assert has_chance(sg.gradient().over(sg.Gaussian(samples=3), sg.Median()))
+    assert has_chance(sg.integrated_gradients(baseline=sg.Several(sg.Zero(), sg.Noise())))
+
+
+def test_chance_of_unknown_size_is_not_called_certainty() -> None:
+    net = sg.load("digits")
+    x = net.samples(1)
+    for method in (sg.gradient().over(sg.Gaussian(samples=3), sg.Median()), sg.smoothgrad(samples=1)):
+        said = sure(sg.explain(net, x, method=method))
+        assert (said.level, said.error, said.agreement) == ("unknown", "", None)
+
+
+def test_an_incomplete_map_is_called_incomplete() -> None:
+    assert not complete(sg.Completeness(torch.tensor([3.0]), torch.tensor([4.0]))).holds
+    assert complete(sg.Completeness(torch.tensor([3.0]), torch.tensor([4.0]))).gap == "25 %"
+    assert complete(sg.Completeness(torch.tensor([1.0]), torch.tensor([0.0]))).gap == "∞"
+    assert complete(sg.Completeness(torch.tensor([0.0]), torch.tensor([0.0]))).holds
+
+
+TARGETS: dict[str, TargetLike] = {
+    "2": 2,
+    "sg.Contrast(sg.Class(2), sg.Class(0))": sg.Contrast(sg.Class(2), sg.Class(0)),
+    "sg.Probability(sg.Class(2))": sg.Probability(sg.Class(2)),
+    "sg.Probability(sg.Class(2), log=True)": sg.Probability(sg.Class(2), log=True),
+    "...": lambda output: output.sum(1),
+}
+
+
+@pytest.mark.parametrize("code", TARGETS)
+def test_what_was_asked_is_told_from_the_result(code: str) -> None:
+    net, x = _linear()
+    assert question(sg.explain(net, x, method=sg.gradient(), target=TARGETS[code])).code == code
+
+
+def test_a_probability_is_called_one() -> None:
+    net, x = _linear()
+    asked = question(sg.explain(net, x, method=sg.gradient(), target=sg.Probability(sg.Class(1))))
+    assert asked.words == "the probability of class 1"
+
+
+def _linear() -> tuple[nn.Module, Tensor]:
+    net = nn.Linear(3, 3, bias=False).eval()
+    with torch.no_grad():
+        net.weight.copy_(torch.tensor([[1.0, 0, 0], [0, 2, 0], [0, 0, 3]]))
+    return net, torch.tensor([[0.5, 0.7, 0.4]])

@@ -1,0 +1,500 @@
+"""One table of methods, and every property over the whole table. A new method or piece joins by a row."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import json
+import pickle
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import _get_current_function_mode_stack
+
+import smoothgrad as sg
+from smoothgrad.core.value import Value, fields_of
+from smoothgrad.recipe import data_in
+
+ROWS = torch.rand(3, 2, 6, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64) - 0.3
+DATA = torch.rand(5, 2, 6, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64) - 0.5
+SMOOTH = sg.Gaussian(0.2, 6)
+
+
+def over(sampler: sg.Sampler = SMOOTH, reduction: sg.Reduction[Any] = sg.Mean()) -> sg.Explainer:
+    return sg.Gradient().over(sampler, reduction)
+
+
+def path(baseline: sg.Baseline) -> sg.Explainer:
+    return sg.integrated_gradients(4, baseline=baseline)
+
+
+TABLE: dict[str, sg.Explainer] = {
+    # the named ones
+    "gradient": sg.gradient(),
+    "input_x_gradient": sg.input_x_gradient(),
+    "smoothgrad": sg.smoothgrad(0.2, 7),
+    "smoothgrad_squared": sg.smoothgrad_squared(0.2, 7),
+    "vargrad": sg.vargrad(0.2, 7),
+    "integrated_gradients": sg.integrated_gradients(7),
+    "smooth_integrated_gradients": sg.smooth_integrated_gradients(0.2, 7),
+    "expected_gradients": sg.expected_gradients(DATA, 7),
+    "smooth_taylor": sg.smooth_taylor(0.2, 7),
+    "guided_backprop": sg.guided_backprop(),
+    "deconvnet": sg.deconvnet(),
+    "rectgrad": sg.rectgrad(60.0),
+    # compositions
+    "smoothed guided": sg.smoothgrad(0.2, 6, rule=sg.Guided()),
+    "smoothed deconvnet": sg.deconvnet().over(SMOOTH),
+    "smoothed rectgrad": sg.rectgrad(60.0).over(SMOOTH),
+    "smoothed path": path(sg.Zero()).over(sg.Gaussian(0.1, 4)),
+    "variance of paths": path(sg.Zero()).over(sg.Gaussian(0.1, 4), sg.Variance()),
+    "smoothed smoothed": sg.smoothgrad(0.1, 3).over(sg.Gaussian(0.1, 4)),
+    "path of guided": sg.Gradient(sg.Guided()).over(sg.StraightPath(steps=4)),
+    "times input, smoothed": sg.smoothgrad(0.2, 6).then(sg.TimesInput()),
+    "absolute": sg.smoothgrad(0.2, 6).then(sg.Absolute()),
+    "positive": sg.smoothgrad(0.2, 6).then(sg.Positive()),
+    "refined": sg.integrated_gradients(tolerance=0.01),
+    "refined simpson": sg.integrated_gradients(tolerance=0.01, quadrature="simpson"),
+    "refined, smoothed": sg.integrated_gradients(tolerance=0.5).over(sg.Gaussian(0.1, 2)),
+    "adversarial path of taylor": sg.smooth_integrated_gradients(0.2, 6, baseline=sg.Adversarial(0.2, 3)),
+    # clouds
+    "uniform": over(sg.Uniform(0.2, 6)),
+    "laplace": over(sg.Laplace(0.2, 6)),
+    "salt and pepper": over(sg.SaltAndPepper(0.2, 6)),
+    "dropout": over(sg.Dropout(0.2, 6)),
+    "multiplicative": over(sg.Multiplicative(0.2, 6)),
+    "channel": over(sg.Gaussian(0.2, 6, unit="channel")),
+    "absolute noise": over(sg.Gaussian(0.2, 6, unit="absolute")),
+    "antithetic gaussian": over(sg.Gaussian(0.2, 6, antithetic=True)),
+    "antithetic uniform": over(sg.Uniform(0.2, 6, antithetic=True)),
+    "antithetic laplace": over(sg.Laplace(0.2, 6, antithetic=True)),
+    "antithetic multiplicative": over(sg.Multiplicative(0.2, 6, antithetic=True)),
+    "antithetic variance": over(sg.Gaussian(0.2, 6, antithetic=True), sg.Variance()),
+    "antithetic path": sg.smooth_integrated_gradients(0.2, 6, antithetic=True),
+    "roots of laplace": over(sg.Roots(sg.Laplace(0.2, 6))),
+    # reductions
+    "square mean of a path": over(sg.StraightPath(steps=4), sg.SquareMean()),
+    "geometric mean": over(reduction=sg.GeometricMean()),
+    "max": over(reduction=sg.Max()),
+    "median": over(reduction=sg.Median()),
+    "median of means": over(reduction=sg.MedianOfMeans(groups=4)),
+    "trimmed mean": over(reduction=sg.TrimmedMean(0.2)),
+    "sign agreement": over(reduction=sg.SignAgreement()),
+    "together": over(reduction=sg.Together(sg.Mean(), sg.Variance(), sg.Median(), sg.GeometricMean())),
+    "together, times input": over(reduction=sg.Together(sg.Mean(), sg.Max())).then(sg.TimesInput()),
+    # tolerances
+    "until": over(sg.Gaussian(0.2, sg.Until(0.5, least=4, most=32))),
+    "until, antithetic": over(sg.Gaussian(0.2, sg.Until(0.3, least=5, most=36), antithetic=True)),
+    "until on a path": sg.smooth_integrated_gradients(0.1, sg.Until(0.4, least=4, most=32)),
+    "until on data": sg.expected_gradients(DATA, sg.Until(0.4, least=4, most=32)),
+    "until of variance": sg.vargrad(0.2, sg.Until(0.7, least=4, most=32)),
+    # baselines
+    "constant": path(sg.Constant(0.2)),
+    "constant per channel": path(sg.Constant((0.2, -0.1))),
+    "white": path(sg.White()),
+    "black": path(sg.Black()),
+    "noise baseline": path(sg.Noise(0.2, samples=2)),
+    "blurred": path(sg.Blurred(1.5)),
+    "given": path(sg.Given(DATA[0])),
+    "from data": path(sg.FromData(DATA, samples=2)),
+    "adversarial": path(sg.Adversarial(0.2, 3)),
+    "several": path(sg.Several(sg.Black(), sg.White(), sg.Noise(0.1))),
+    "noisy path of several": sg.smooth_integrated_gradients(0.1, 6, baseline=sg.Several(sg.Black(), sg.White())),
+    "nested noise baseline": path(sg.Noise(0.2)).over(sg.Gaussian(0.1, 3)),
+    "trapezoid": sg.integrated_gradients(5, quadrature="trapezoid"),
+    "left": sg.integrated_gradients(5, quadrature="left"),
+}
+METHOD = pytest.mark.parametrize("method", TABLE.values(), ids=TABLE)
+# With a tolerance inside a cloud, each draw takes its own number of passes: `passes` is then the most they can take.
+AT_MOST = {"refined, smoothed"}
+
+
+class Net(nn.Module):
+    """Rows (N, 2, 6, 6) to five scores, through ReLUs as a module, in place, as a function and as a method."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(12)
+            self.first = nn.Sequential(nn.Conv2d(2, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(inplace=True))
+            self.second = nn.Conv2d(4, 6, 3, stride=2)
+            self.third = nn.Linear(24, 8)
+            self.last = nn.Linear(8, 5)
+        self.double().eval()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.second(self.first(x)))
+        return torch.tanh(self.last(self.third(x.flatten(1)).relu())) * 3
+
+
+NET = Net()
+
+
+def run(method: sg.Explainer, x: Tensor = ROWS, net: nn.Module = NET, **given: Any) -> sg.Attribution:
+    return sg.explain(net, x, method=method, **{"seed": 4, **given})
+
+
+@pytest.fixture(scope="module")
+def known() -> dict[str, sg.Attribution]:
+    """The whole table run once, at the chunk it chooses."""
+    return {repr(method): run(method) for method in TABLE.values()}
+
+
+def same(one: Tensor | None, other: Tensor | None, tolerance: float = 1e-9) -> None:
+    """Equal to a part of the map's own size."""
+    if one is None or other is None:
+        assert one is other
+        return
+    size = float(other.nan_to_num().abs().max()) or 1.0
+    torch.testing.assert_close(one, other, rtol=0, atol=tolerance * size, equal_nan=True)
+
+
+def alike(one: sg.Attribution, other: sg.Attribution) -> None:
+    same(one.maps, other.maps)
+    same(one.stderr, other.stderr, 1e-7)
+    same(one.score, other.score)
+    assert torch.equal(one.target, other.target)
+    assert torch.equal(one.draws, other.draws)
+    assert torch.equal(one.passes, other.passes)
+    if one.completeness is None or other.completeness is None:
+        assert one.completeness is other.completeness
+    else:
+        same(one.completeness.total, other.completeness.total)
+        same(one.completeness.change, other.completeness.change)
+
+
+# --- the table itself -------------------------------------------------------------------------------------------------
+
+
+def pieces_of(piece: Any) -> Iterator[type]:
+    if isinstance(piece, tuple):
+        for part in piece:
+            yield from pieces_of(part)
+    if isinstance(piece, Value):
+        yield type(piece)
+        for _, held in fields_of(piece):
+            yield from pieces_of(held)
+
+
+def test_every_named_method_is_in_the_table() -> None:
+    assert set(sg.METHODS) <= set(TABLE)
+
+
+def test_every_public_piece_of_a_method_is_in_the_table() -> None:
+    kinds = sg.Explainer, sg.Sampler, sg.Reduction, sg.Baseline, sg.Rule, sg.Finish, sg.Until
+    public = [getattr(sg, name) for name in sg.__all__]
+    expected = {p for p in public if isinstance(p, type) and issubclass(p, kinds) and not inspect.isabstract(p)}
+    assert expected == {piece for method in TABLE.values() for piece in pieces_of(method)} - {sg.Data}
+
+
+def test_the_rows_of_the_table_differ() -> None:
+    assert len(set(TABLE.values())) == len(TABLE)
+    assert len({repr(method) for method in TABLE.values()}) == len(TABLE)
+
+
+# --- what does not matter ---------------------------------------------------------------------------------------------
+
+
+@METHOD
+@pytest.mark.parametrize("chunk", [1, 3, 7, 64])
+def test_chunk_size_does_not_matter(method: sg.Explainer, chunk: int, known: dict[str, sg.Attribution]) -> None:
+    alike(run(method, chunk=chunk), known[repr(method)])
+
+
+@METHOD
+def test_a_row_alone_is_the_row_in_its_batch(method: sg.Explainer, known: dict[str, sg.Attribution]) -> None:
+    whole = known[repr(method)]
+    for row in range(len(ROWS)):
+        alone = run(method, ROWS[[row]], keys=[row])
+        alike(alone, whole[row])
+
+
+@METHOD
+def test_the_order_of_rows_does_not_matter(method: sg.Explainer, known: dict[str, sg.Attribution]) -> None:
+    order = [2, 0, 1]
+    mixed = run(method, ROWS[order], keys=order)
+    for place, row in enumerate(order):
+        alike(mixed[place], known[repr(method)][row])
+
+
+@METHOD
+def test_what_ran_before_does_not_matter(method: sg.Explainer, known: dict[str, sg.Attribution]) -> None:
+    run(sg.smoothgrad(0.3, 5), seed=9)
+    torch.manual_seed(123)
+    alike(run(method), known[repr(method)])
+
+
+@METHOD
+def test_the_global_generators_are_neither_read_nor_moved(method: sg.Explainer) -> None:
+    maps = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        np.random.seed(seed)
+        before = torch.get_rng_state(), np.random.get_state()[1]
+        maps.append(run(method).maps)
+        assert torch.equal(torch.get_rng_state(), before[0])
+        assert (np.random.get_state()[1] == before[1]).all()
+    assert torch.equal(*maps)
+
+
+@METHOD
+def test_the_seed_and_the_key_decide_all_chance(method: sg.Explainer, known: dict[str, sg.Attribution]) -> None:
+    chance = has_chance(method)
+    first = known[repr(method)].maps
+    assert torch.equal(run(method).maps, first)
+    assert torch.equal(run(method, seed=5).maps, first) is not chance
+    assert torch.equal(run(method, keys=[7, 8, 9]).maps, first) is not chance
+    same_rows = run(method, ROWS[[0, 0]]).maps
+    assert torch.equal(same_rows[0], same_rows[1]) is not chance, (
+        "two rows that are equal still have noise of their own"
+    )
+
+
+def has_chance(piece: Any) -> bool:
+    if isinstance(piece, sg.Sampler) and piece.random:
+        return True
+    if isinstance(piece, sg.Noise | sg.FromData):
+        return True
+    held = piece if isinstance(piece, tuple) else [v for _, v in fields_of(piece)] if isinstance(piece, Value) else []
+    return any(has_chance(part) for part in held)
+
+
+@METHOD
+def test_the_rest_of_the_batch_does_not_matter_when_its_scores_are_huge(method: sg.Explainer) -> None:
+    tall = torch.cat([ROWS, 50 * ROWS[:1]])
+    same(run(method, tall, keys=[0, 1, 2, 3]).maps[:3], run(method).maps)
+
+
+# --- what is promised -------------------------------------------------------------------------------------------------
+
+
+@METHOD
+def test_maps_have_the_shape_and_the_type_of_the_rows(method: sg.Explainer, known: dict[str, sg.Attribution]) -> None:
+    result = known[repr(method)]
+    reductions = len(result.parts()) if "Together" in repr(method) else 0
+    shape = (3, reductions, 2, 6, 6) if reductions else (3, 2, 6, 6)
+    assert result.maps.shape == shape
+    assert result.maps.dtype == torch.float64
+    assert result.maps.isfinite().all()
+    assert (result.maps != 0).flatten(1).any(1).all()
+    assert not result.maps.requires_grad
+    if result.stderr is not None:
+        assert result.stderr.shape == shape
+        assert bool((result.stderr.nan_to_num() >= 0).all())
+
+
+@METHOD
+def test_float32_agrees_with_float64(method: sg.Explainer, known: dict[str, sg.Attribution]) -> None:
+    net = copy.deepcopy(NET).float()
+    maps, exact = run(method, ROWS.float(), net).maps, known[repr(method)].maps
+    assert maps.dtype == torch.float32
+    # A ReLU or a rank may fall on its other side by rounding: nearly all values agree.
+    off = (maps - exact).abs() > 1e-3 * exact.abs().amax()
+    assert float(off.double().mean()) < 0.03
+
+
+class Counting(nn.Module):
+    """Counts the rows that it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net, self.rows = NET, 0
+        self.eval()
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.rows += len(x)
+        scores: Tensor = self.net(x)
+        return scores
+
+
+@METHOD
+def test_passes_are_those_that_were_made(method: sg.Explainer, request: pytest.FixtureRequest) -> None:
+    net = Counting()
+    result = run(method, net=net)
+    made = net.rows - len(ROWS)  # the first look, at the clean rows
+    if result.completeness is not None:
+        made -= checking(method)
+    if request.node.callspec.id in AT_MOST:
+        assert made <= int(result.passes.sum())
+    else:
+        assert made == int(result.passes.sum())
+    assert int(result.passes.max()) <= method.passes
+
+
+def checking(method: sg.Explainer) -> int:
+    """The passes that a look at completeness takes: the ends of the path, and what finds the baseline."""
+    sampler = method.path if isinstance(method, sg.Refined) else method.sampler if isinstance(method, sg.Over) else None
+    assert isinstance(sampler, sg.StraightPath)
+    once = len(ROWS) * (1 + sampler.baseline.each + sampler.baseline.passes)
+    return 2 * once if isinstance(method, sg.Refined) else once
+
+
+@METHOD
+def test_the_progress_rises_to_the_answer(method: sg.Explainer, known: dict[str, sg.Attribution]) -> None:
+    seen: list[sg.Progress] = []
+    result = run(method, chunk=3, progress=seen.append)
+    done = [progress.done for progress in seen]
+    assert done == sorted(done)
+    assert all(progress.done <= progress.total == len(ROWS) * method.passes for progress in seen)
+    assert torch.equal(seen[-1].partial.estimate().value, result.maps)
+    alike(result, known[repr(method)])
+
+
+@METHOD
+def test_the_last_live_result_is_the_result(method: sg.Explainer, known: dict[str, sg.Attribution]) -> None:
+    *_, last = sg.explain_live(NET, ROWS, method=method, seed=4)
+    alike(last, known[repr(method)])
+
+
+@METHOD
+def test_completeness_is_known_for_paths_and_only_there(method: sg.Explainer, known: dict[str, sg.Attribution]) -> None:
+    straight = isinstance(method, sg.Over) and isinstance(method.sampler, sg.StraightPath)
+    promised = isinstance(method, sg.Refined) or (
+        straight and method.inner == sg.Gradient() and method.reduction == sg.Mean()
+    )
+    completeness = known[repr(method)].completeness
+    assert (completeness is not None) is promised
+    if completeness is not None and isinstance(method, sg.Refined):
+        assert float(completeness.error.max()) <= method.tolerance
+
+
+@METHOD
+def test_the_target_is_that_of_the_clean_input(method: sg.Explainer, known: dict[str, sg.Attribution]) -> None:
+    assert torch.equal(known[repr(method)].target, NET(ROWS).argmax(1))
+    named = run(method, target=known[repr(method)].target)
+    alike(named, known[repr(method)])
+
+
+@METHOD
+def test_other_inputs_are_repeated_with_their_rows(method: sg.Explainer, known: dict[str, sg.Attribution]) -> None:
+    class Shifted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = NET
+            self.eval()
+
+        def forward(self, x: Tensor, shift: Tensor, factor: Tensor) -> Tensor:
+            scores: Tensor = self.net(x + shift)
+            return scores * factor[:, None]
+
+    shift = torch.linspace(-0.1, 0.1, 3, dtype=torch.float64).view(3, 1, 1, 1)
+    factor = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
+    net = Shifted()
+    result = run(method, net=net, context=(shift, factor))
+    for row in range(3):
+        alone = run(method, ROWS[[row]], net, keys=[row], context=(shift[[row]], factor[[row]]))
+        alike(alone, result[row])
+    still = run(method, net=net, context=(0 * shift, torch.ones_like(factor)))
+    same(still.maps, known[repr(method)].maps)
+
+
+# --- what is left as found --------------------------------------------------------------------------------------------
+
+
+def state(net: nn.Module) -> list[object]:
+    hooks = "_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"
+    found: list[object] = [
+        (name, part.training, [len(getattr(part, h)) for h in hooks]) for name, part in net.named_modules()
+    ]
+    found += [(name, part.requires_grad, part.grad) for name, part in net.named_parameters()]
+    found += [(name, part.numpy().tobytes(), part._version) for name, part in net.state_dict().items()]
+    return [*found, list(net.__dict__)]
+
+
+@METHOD
+def test_the_model_and_the_rows_are_left_as_found(method: sg.Explainer) -> None:
+    net, x = copy.deepcopy(NET), ROWS.clone().requires_grad_()
+    before, version = state(net), x._version
+    run(method, x, net)
+    assert state(net) == before
+    assert torch.equal(x, ROWS)
+    assert x.grad is None
+    assert x._version == version
+    assert not _get_current_function_mode_stack()
+    assert torch.is_grad_enabled()
+
+
+class Broken(Exception):
+    """What the network below raises."""
+
+
+@METHOD
+def test_nothing_is_left_behind_when_the_network_raises(method: sg.Explainer) -> None:
+    class Failing(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.calls = 0
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.calls += 1
+            output = super().forward(x)
+            if self.calls > 1:
+                raise Broken
+            return output
+
+    net = Failing()
+    before = state(net)
+    with pytest.raises(Broken):
+        run(method, net=net)
+    assert state(net) == before
+    assert not _get_current_function_mode_stack()
+    assert torch.is_grad_enabled()
+
+
+@METHOD
+def test_a_network_that_writes_into_its_input_changes_nothing(
+    method: sg.Explainer, known: dict[str, sg.Attribution]
+) -> None:
+    class Careless(Net):
+        def forward(self, x: Tensor) -> Tensor:
+            x = x.mul_(2.0).add_(1.0)
+            return super().forward((x - 1.0).div_(2.0))
+
+    x = ROWS.clone()
+    result = run(method, x, Careless())
+    assert torch.equal(x, ROWS)
+    same(result.maps, known[repr(method)].maps, 1e-7)
+
+
+# --- methods are values -----------------------------------------------------------------------------------------------
+
+
+@METHOD
+def test_the_recipe_makes_the_method_again(method: sg.Explainer) -> None:
+    text = sg.to_recipe(method)
+    assert "\n" not in text
+    data = [held.tensor for held in data_in(method)]
+    assert sg.from_recipe(text, data=data) == method
+    assert sg.to_recipe(sg.from_recipe(text, data=data)) == text
+
+
+@METHOD
+def test_plain_data_makes_the_method_again(method: sg.Explainer) -> None:
+    plain = json.loads(json.dumps(sg.to_data(method)))
+    assert sg.from_data(plain, data=[held.tensor for held in data_in(method)]) == method
+
+
+@METHOD
+def test_methods_are_equal_by_content_and_hashable(method: sg.Explainer) -> None:
+    twin = copy.deepcopy(method)
+    assert twin == method
+    assert hash(twin) == hash(method)
+    assert sum(other == method for other in TABLE.values()) == 1
+    assert pickle.loads(pickle.dumps(method)) == method
+    with pytest.raises(AttributeError):
+        method.inner = sg.Gradient()  # type: ignore[attr-defined]
+    assert replace(method) == method  # type: ignore[type-var]
+
+
+@METHOD
+def test_the_result_knows_its_method(method: sg.Explainer, known: dict[str, sg.Attribution]) -> None:
+    result = known[repr(method)]
+    assert result.method() == method
+    assert result.unit == method.unit
+    assert result.recipe == repr(method)

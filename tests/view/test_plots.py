@@ -1,0 +1,140 @@
+"""Features as bars, signals over a strip of colour."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from smoothgrad.errors import BadInput, BadMethod
+from smoothgrad.view.colour import colour
+from smoothgrad.view.figure import figure
+from smoothgrad.view.look import Look
+from smoothgrad.view.panels import MapPanel
+from smoothgrad.view.plots import FeaturesPanel, SignalErrorPanel, SignalPanel, panel
+
+SIGNED = Look(sign="signed")
+FEATURES = torch.tensor([0.5, -3.0, 1.0, 0.0])
+NAMES = ("age", "height", "weight", "shoe size")
+
+
+def test_the_longest_bar_comes_first_with_its_name() -> None:
+    page = figure([[FeaturesPanel(FEATURES, names=NAMES)]], SIGNED)
+    axes = page.axes[0]
+    assert [bar.get_width() for bar in axes.patches] == [-3.0, 1.0, 0.5, 0.0]
+    assert [text.get_text() for text in page.texts][:4] == ["height", "weight", "age", "shoe size"]
+
+
+def test_bars_start_at_zero_in_the_middle_of_a_signed_axis() -> None:
+    axes = figure([[FeaturesPanel(FEATURES)]], SIGNED).axes[0]
+    low, high = axes.get_xlim()
+    assert low == -high
+    assert high > 3.0
+    low, high = figure([[FeaturesPanel(FEATURES)]], Look()).axes[0].get_xlim()
+    assert low == 0
+
+
+def test_whiskers_reach_two_standard_errors() -> None:
+    axes = figure([[FeaturesPanel(FEATURES, torch.full((4,), 0.25))]], SIGNED).axes[0]
+    ends = [line.get_xdata() for line in axes.lines if line.get_marker() == "|"]
+    assert len(ends) == 8
+    (segments,) = ([path.vertices[:, 0] for path in bars.get_paths()] for bars in axes.collections[:1])
+    assert segments[0].tolist() == [-3.5, -2.5]
+    assert axes.get_xlim()[1] > 3.5
+
+
+def test_smaller_features_are_left_out_and_counted() -> None:
+    shown = FeaturesPanel(torch.arange(30.0), most=28)
+    assert shown.remarks(SIGNED) == ("2 smaller features not shown",)
+    assert len(figure([[shown]], SIGNED).axes[0].patches) == 28
+    assert FeaturesPanel(torch.arange(29.0), most=28).remarks(SIGNED) == ("1 smaller feature not shown",)
+
+
+def test_a_feature_that_is_not_finite_is_named_first() -> None:
+    page = figure([[FeaturesPanel(torch.tensor([1.0, math.nan]), names=("a", "b"))]], SIGNED)
+    assert [text.get_text() for text in page.texts][:3] == ["1 value is not finite (magenta)", "b", "a"]
+    assert [text.get_text() for text in page.axes[0].texts] == [" not finite"]
+
+
+def test_features_that_are_all_zero_are_drawn() -> None:
+    page = figure([[FeaturesPanel(torch.zeros(3), torch.zeros(3))]], SIGNED)
+    assert page.texts[0].get_text() == "all zero"
+
+
+def test_a_shared_scale_gives_bars_one_length() -> None:
+    row = [FeaturesPanel(FEATURES), FeaturesPanel(FEATURES / 10)]
+    one, other = figure([row], Look(sign="signed", shared=True)).axes
+    assert one.get_xlim() == other.get_xlim()
+    one, other = figure([row], SIGNED).axes
+    assert one.get_xlim() != other.get_xlim()
+
+
+def test_a_signal_is_drawn_above_its_strip() -> None:
+    map = torch.tensor([[1.0, -2.0, 0.0], [1.0, 0.0, 0.0]])
+    x = torch.tensor([[0.0, 1.0, 0.5], [0.0, 0.0, 0.0]])
+    lines, strip, bar = figure([[SignalPanel(map, x)]], Look(sign="signed", cap=100)).axes
+    assert len(lines.lines) == 2
+    assert np.argmax(lines.lines[0].get_ydata()) == 1
+    pixels = np.asarray(strip.images[0].get_array())
+    assert (pixels == colour(map.sum(0)[None], 2.0, SIGNED)).all()
+    assert len(bar.images) == 1
+    # moments stand above their colours
+    assert lines.get_xlim() == (-0.5, 2.5) == strip.get_xlim()
+    assert lines.get_position().x0 == strip.get_position().x0
+
+
+@pytest.mark.parametrize("shape", [(1,), (5,), (1, 1), (20, 50)])
+def test_signals_of_any_length_and_number_are_drawn(shape: tuple[int, ...]) -> None:
+    shown = SignalPanel(torch.ones(shape), torch.zeros(shape), torch.ones(shape))
+    page = figure([[shown]], SIGNED)
+    assert len(page.axes[0].lines) == min(12, shape[0] if len(shape) == 2 else 1)
+    if shape == (20, 50):
+        assert "first 12 of 20 channels drawn" in shown.remarks(SIGNED)
+
+
+def test_the_error_of_a_signal_is_a_band_around_the_map() -> None:
+    map, stderr = torch.tensor([1.0, -2.0, 0.0]), torch.tensor([0.5, 0.25, 0.0])
+    shown = SignalPanel(map, map, stderr).error("")
+    assert isinstance(shown, SignalErrorPanel)
+    axes = figure([[shown]], SIGNED).axes[0]
+    assert axes.lines[0].get_ydata().tolist() == [1.0, -2.0, 0.0]
+    corners = axes.collections[0].get_paths()[0].vertices
+    assert {(0.0, 0.0), (0.0, 2.0), (1.0, -2.5), (1.0, -1.5)} <= {(a, b) for a, b in corners.tolist()}
+    low, high = axes.get_ylim()
+    assert low == -high
+    assert high > 2.5
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "made"),
+    [
+        ((3, 8, 8), None, MapPanel),
+        ((8, 8), "picture", MapPanel),
+        ((2, 50), None, SignalPanel),
+        ((50,), "signal", SignalPanel),
+        ((50,), None, FeaturesPanel),
+    ],
+)
+def test_the_shape_chooses_the_panel(shape: tuple[int, ...], kind: str | None, made: type) -> None:
+    assert type(panel(torch.zeros(shape), kind=kind, x=torch.zeros(shape))) is made
+
+
+def test_a_row_that_cannot_be_shown_is_refused() -> None:
+    with pytest.raises(BadInput, match=r"\(C, H, W\) of a picture, .* got \(2, 3, 4, 5\)"):
+        panel(torch.zeros(2, 3, 4, 5))
+    with pytest.raises(BadInput, match="got shape"):
+        panel(torch.zeros(3, 4), kind="features")
+    with pytest.raises(BadInput, match="no x was given"):
+        panel(torch.zeros(2, 50))
+    with pytest.raises(BadMethod, match="picture, signal or features; got 'text'"):
+        panel(torch.zeros(3), kind="text")
+    with pytest.raises(BadInput, match="2 names for 4 features"):
+        FeaturesPanel(FEATURES, names=("a", "b"))
+    with pytest.raises(BadMethod, match="at least 1; got 0"):
+        FeaturesPanel(FEATURES, most=0)
+    with pytest.raises(BadInput, match="input has shape"):
+        SignalPanel(torch.zeros(2, 50), torch.zeros(50))
+    with pytest.raises(BadInput, match=r"\(C, T\) or \(T,\)"):
+        SignalPanel(torch.zeros(2, 5, 5), torch.zeros(2, 5, 5))
