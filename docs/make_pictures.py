@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def save(figure: object, name: str) -> None:
-    path = write_aside(HERE / "pictures" / name, lambda aside: figure.savefig(aside, dpi=110))
+    path = write_aside(HERE / "pictures" / name, lambda aside: figure.savefig(aside, dpi=90))
     print(f"{path}  {path.stat().st_size / 1000:.0f} kB")
 
 

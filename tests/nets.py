@@ -64,7 +64,8 @@ class CifarResNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = F.relu(self.bn1(self.conv1(x)))
         x = self.layer3(self.layer2(self.layer1(x)))
-        return self.linear(x.mean(dim=(2, 3)))
+        scores: Tensor = self.linear(x.mean(dim=(2, 3)))
+        return scores
 
 
 def cifar_resnet(depth: int = 20, weights: Path | None = None) -> CifarResNet:

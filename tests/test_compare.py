@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import smoothgrad as sg
 from smoothgrad.compare import Failure, Row
@@ -20,8 +20,15 @@ SMOOTH = sg.smoothgrad(samples=4)
 class Gelu(nn.Module):
     """A network without ReLUs, where guided backprop has nothing to do."""
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         return torch.nn.functional.gelu(x).flatten(1)
+
+
+def close(one: Tensor | None, other: Tensor | None) -> bool:
+    """Equal to rounding, at the scale of the tensors: maps here are far below the tolerances that torch presumes."""
+    assert one is not None
+    assert other is not None
+    return one.shape == other.shape and bool((one - other).abs().max() <= 1e-5 * other.abs().max())
 
 
 def made(cell: sg.Attribution | Failure) -> sg.Attribution:
@@ -51,7 +58,7 @@ def test_methods_with_the_same_noise_see_the_same_copies() -> None:
     for row in sg.compare(small_net(), X, methods=methods).rows:
         mean, square, variance = (made(cell).maps for cell in row.cells)
         # E[g^2] = E[g]^2 + Var[g] (n - 1) / n, to rounding, only if the draws are the same ones
-        torch.testing.assert_close(square, mean.square() + variance * 3 / 4)
+        assert close(square, mean.square() + variance * 3 / 4)
 
 
 def test_the_order_of_methods_changes_nothing() -> None:
@@ -229,7 +236,7 @@ def test_comparisons_are_joined_row_below_row() -> None:
     assert [row.name for row in joined.rows] == ["p0", "p1", "p2"]
     for here, there in zip(joined.rows, whole.rows, strict=True):
         for one, other in zip(here.cells, there.cells, strict=True):
-            torch.testing.assert_close(made(one).maps, made(other).maps)
+            assert close(made(one).maps, made(other).maps)
     assert len(joined.frame) == 6
 
 

@@ -236,10 +236,10 @@ def test_the_global_generators_are_neither_read_nor_moved(method: sg.Explainer) 
     for seed in (1, 2):
         torch.manual_seed(seed)
         np.random.seed(seed)
-        before = torch.get_rng_state(), np.random.get_state()[1]
+        before = torch.get_rng_state(), pickle.dumps(np.random.get_state())
         maps.append(run(method).maps)
         assert torch.equal(torch.get_rng_state(), before[0])
-        assert (np.random.get_state()[1] == before[1]).all()
+        assert pickle.dumps(np.random.get_state()) == before[1]
     assert torch.equal(*maps)
 
 
@@ -287,6 +287,17 @@ def test_maps_have_the_shape_and_the_type_of_the_rows(method: sg.Explainer, know
     if result.stderr is not None:
         assert result.stderr.shape == shape
         assert bool((result.stderr.nan_to_num() >= 0).all())
+
+
+@METHOD
+def test_what_has_no_chance_has_no_standard_error(method: sg.Explainer, known: dict[str, sg.Attribution]) -> None:
+    result = known[repr(method)]
+    if not has_chance(method):
+        assert result.stderr is None
+        assert result.relative_error is None
+    if isinstance(method, sg.Over) and method.sampler.random and method.reduction.has_stderr:
+        assert result.stderr is not None
+        assert bool((result.stderr > 0).any())
 
 
 @METHOD
@@ -354,10 +365,8 @@ def test_the_last_live_result_is_the_result(method: sg.Explainer, known: dict[st
 
 @METHOD
 def test_completeness_is_known_for_paths_and_only_there(method: sg.Explainer, known: dict[str, sg.Attribution]) -> None:
-    straight = isinstance(method, sg.Over) and isinstance(method.sampler, sg.StraightPath)
-    promised = isinstance(method, sg.Refined) or (
-        straight and method.inner == sg.Gradient() and method.reduction == sg.Mean()
-    )
+    straight = isinstance(method, sg.Over) and method == sg.Gradient().over(method.sampler)
+    promised = isinstance(method, sg.Refined) or (straight and isinstance(method.sampler, sg.StraightPath))
     completeness = known[repr(method)].completeness
     assert (completeness is not None) is promised
     if completeness is not None and isinstance(method, sg.Refined):

@@ -48,6 +48,13 @@ def network(function: Callable[..., Any]) -> nn.Module:
     return Function(function).eval()
 
 
+def close(one: Tensor | None, other: Tensor | None) -> bool:
+    """Equal to rounding, at the scale of the tensors: maps here are far below the tolerances that torch presumes."""
+    assert one is not None
+    assert other is not None
+    return one.shape == other.shape and bool((one - other).abs().max() <= 1e-5 * other.abs().max())
+
+
 def flat(x: Tensor) -> Tensor:
     return x.flatten(1)
 
@@ -335,12 +342,12 @@ def test_the_users_own_gradients_stay_apart() -> None:
 def test_outputs_of_one_score_per_row_and_of_maps_go_through_a_callable() -> None:
     regression = network(lambda x: flat(x).square().sum(1))
     result = sg.explain(regression, X, method=sg.gradient(), target=lambda output: output)
-    torch.testing.assert_close(result.maps, 2 * X)
+    assert close(result.maps, 2 * X)
     assert result.output is None
     assert result.target.tolist() == [-1, -1, -1]
     dense = network(lambda x: x.square())
     result = sg.explain(dense, X, method=sg.gradient(), target=lambda output: output[:, 1].mean((1, 2)))
-    torch.testing.assert_close(result.maps[:, 1], 2 * X[:, 1] / 64)
+    assert close(result.maps[:, 1], 2 * X[:, 1] / 64)
     assert (result.maps[:, 0] == 0).all()
 
 
@@ -357,9 +364,9 @@ def test_no_target_is_each_rows_top_class() -> None:
     top = net(X).argmax(1)
     assert torch.equal(result.target, top)
     assert torch.equal(result.maps, sg.explain(net, X, method=sg.gradient(), target=top).maps)
-    torch.testing.assert_close(result.maps, by_hand(net, X, lambda output: output.amax(1)))
-    torch.testing.assert_close(result.score, net(X).amax(1))
-    torch.testing.assert_close(result.output, net(X))
+    assert close(result.maps, by_hand(net, X, lambda output: output.amax(1)))
+    assert close(result.score, net(X).amax(1))
+    assert close(result.output, net(X))
 
 
 def test_context_travels_with_its_row() -> None:
@@ -367,9 +374,9 @@ def test_context_travels_with_its_row() -> None:
     gated = network(lambda x, scale: flat(x) * scale[:, None])
     method = sg.smoothgrad(samples=5)
     result = sg.explain(gated, X, method=method, target=0, context=(gate,), chunk=2)
-    torch.testing.assert_close(result.maps[:, 0, 0, 0], gate)
+    assert close(result.maps[:, 0, 0, 0], gate)
     alone = sg.explain(gated, X, method=method, target=0, context=gate)  # a single tensor will do
-    torch.testing.assert_close(alone.maps, result.maps)
+    assert close(alone.maps, result.maps)
 
 
 @pytest.mark.parametrize("layer", ["0", "1", "3", "5"])
@@ -378,8 +385,8 @@ def test_at_a_layer_the_map_is_the_gradient_there(layer: str) -> None:
     place = int(layer) + 1
     h = net[:place].eval()(X).detach()
     result = sg.explain(net, X, method=sg.gradient(), target=2, at=layer)
-    torch.testing.assert_close(result.x, h)
-    torch.testing.assert_close(result.maps, by_hand(net[place:].eval(), h, lambda output: output[:, 2]))
+    assert close(result.x, h)
+    assert close(result.maps, by_hand(net[place:].eval(), h, lambda output: output[:, 2]))
     assert torch.equal(result.maps, sg.explain(net, X, method=sg.gradient(), target=2, at=net[int(layer)]).maps)
     assert result.provenance["layer"] in (layer, type(net[int(layer)]).__name__)
 
@@ -390,7 +397,7 @@ def test_at_a_layer_noise_and_paths_are_in_its_units() -> None:
     tail = net[4:].eval()
     for method in (sg.smoothgrad(samples=6), sg.integrated_gradients(steps=6)):
         there = sg.explain(net, X, method=method, target=1, at="3")
-        torch.testing.assert_close(there.maps, sg.explain(tail, h, method=method, target=1).maps)
+        assert close(there.maps, sg.explain(tail, h, method=method, target=1).maps)
 
 
 def test_whole_numbers_are_explained_at_their_embedding() -> None:
@@ -398,7 +405,7 @@ def test_whole_numbers_are_explained_at_their_embedding() -> None:
     text = nn.Sequential(nn.Embedding(10, 4), nn.Flatten(), head).eval()
     words = torch.tensor([[1, 2, 3], [4, 5, 6]])
     result = sg.explain(text, words, method=sg.gradient(), at="0", target=1)
-    torch.testing.assert_close(result.maps, head.weight[1].view(1, 3, 4).expand(2, -1, -1))
+    assert close(result.maps, head.weight[1].view(1, 3, 4).expand(2, -1, -1))
 
 
 def test_bfloat16_is_near_float32() -> None:
@@ -415,7 +422,7 @@ def test_bfloat16_is_near_float32() -> None:
 def test_models_in_other_types_are_asked_in_their_own() -> None:
     exact = sg.explain(small_net().double(), X.double(), method=sg.smoothgrad(samples=4))
     assert exact.maps.dtype == torch.float64
-    torch.testing.assert_close(exact.maps.float(), sg.explain(small_net(), X, method=sg.smoothgrad(samples=4)).maps)
+    assert close(exact.maps.float(), sg.explain(small_net(), X, method=sg.smoothgrad(samples=4)).maps)
 
 
 def test_a_model_where_it_should_be_is_used_as_it_is() -> None:
@@ -438,9 +445,9 @@ def test_keys_name_the_rows() -> None:
     net, method = small_net(), sg.smoothgrad(samples=4)
     all_rows = sg.explain(net, X, method=method)
     turned = sg.explain(net, X.flip(0), method=method, keys=[2, 1, 0])
-    torch.testing.assert_close(turned.maps.flip(0), all_rows.maps)
+    assert close(turned.maps.flip(0), all_rows.maps)
     last = sg.explain(net, X[2:], method=method, keys=torch.tensor([2]))
-    torch.testing.assert_close(last.maps, all_rows.maps[2:])
+    assert close(last.maps, all_rows.maps[2:])
     assert last.keys.tolist() == [2]
     other = sg.explain(net, X, method=method, keys=range(7, 10))
     assert not torch.allclose(other.maps, all_rows.maps)

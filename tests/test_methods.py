@@ -15,7 +15,7 @@ from smoothgrad.core import noise as numbers
 from smoothgrad.core.noise import mix, salted
 from smoothgrad.errors import BadMethod
 from smoothgrad.samplers.path import GOLDEN
-from smoothgrad.samplers.quadrature import nodes_and_weights
+from smoothgrad.samplers.quadrature import Quadrature, nodes_and_weights
 from tests import slow
 from tests.truth import TRUTHS, Quadratic, Truth, X, symmetric
 
@@ -251,11 +251,11 @@ def test_antithetic_smoothgrad_is_its_twin() -> None:
 
 
 @pytest.mark.parametrize("quadrature", ["gauss-legendre", "midpoint", "trapezoid", "left", "right", "simpson"])
-def test_integrated_gradients_is_its_twin(quadrature: str) -> None:
+def test_integrated_gradients_is_its_twin(quadrature: Quadrature) -> None:
     b = ROW.flip(-1) / 2
-    nodes, weights = nodes_and_weights(quadrature, 7)  # type: ignore[arg-type]
+    nodes, weights = nodes_and_weights(quadrature, 7)
     twin = slow.integrated_gradients(NET, ROW, TARGET, b, zip(nodes.tolist(), weights.tolist(), strict=True))
-    agree(fast(sg.integrated_gradients(7, baseline=sg.Given(b), quadrature=quadrature)), twin)  # type: ignore[arg-type]
+    agree(fast(sg.integrated_gradients(7, baseline=sg.Given(b), quadrature=quadrature)), twin)
 
 
 def test_smooth_integrated_gradients_is_its_twin() -> None:

@@ -403,6 +403,12 @@ def test_several_maps_stand_side_by_side() -> None:
     assert {"Mean()", "Variance()", "Median()", "SquareMean()"} <= titles
 
 
+def test_rows_are_called_by_their_names() -> None:
+    result = on_digits(sg.gradient(), 2)
+    titles = {text.get_text() for text in result.figure().texts}
+    assert {*result.names, result.label(0), result.label(1)} <= titles
+
+
 def test_one_panel_cannot_show_several_maps() -> None:
     with pytest.raises(BadInput, match=r"gives several maps per row; show one of .parts\(\)"):
         explained(TOGETHER).map_panel(0)

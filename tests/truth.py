@@ -108,7 +108,7 @@ class Ramp(Truth):
         return Known(self.w * phi, self.w.square() * phi, self.w.square() * phi * (1 - phi))
 
     def taylor(self, x: Tensor, s: float) -> Tensor:
-        density = (-(self._z(x, s) ** 2) / 2).exp() / math.sqrt(2 * math.pi)
+        density = (-self._z(x, s).square() / 2).exp() / math.sqrt(2 * math.pi)
         return -s * self.w.square() / self.w.norm() * density
 
     def path(self, x: Tensor, b: Tensor) -> Tensor:

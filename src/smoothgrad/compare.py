@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, final
 
+import torch
 from torch import Tensor, nn
 
 from smoothgrad.core.explainer import Explainer
 from smoothgrad.errors import BadInput, BadMethod, NonFinite, NotDifferentiable, UnsupportedModel, need
-from smoothgrad.explain import Keys, Progress, check_method, explain
+from smoothgrad.explain import Keys, Precision, Progress, check_method, explain
 from smoothgrad.recipe import to_recipe
 from smoothgrad.result import Attribution
 from smoothgrad.targets import TargetLike
@@ -108,10 +109,13 @@ def compare(
     methods: Sequence[Explainer] | Mapping[str, Explainer],
     target: TargetLike = None,
     at: str | nn.Module | None = None,
+    context: tuple[Tensor, ...] = (),
     seed: int = 0,
     keys: Keys = None,
     names: Sequence[str] = (),
     chunk: int | None = None,
+    precision: Precision = "float32",
+    device: str | torch.device | None = None,
     progress: Callable[[str, Progress], object] | None = None,
 ) -> Comparison:
     """Every method on every row, from the same seed: methods with the same noise see the same noisy copies.
@@ -135,7 +139,18 @@ def compare(
         report = _labelled(progress, label)
         try:
             result = explain(
-                model, x, method=method, target=target, at=at, seed=seed, keys=keys, chunk=chunk, progress=report
+                model,
+                x,
+                method=method,
+                target=target,
+                at=at,
+                context=context,
+                seed=seed,
+                keys=keys,
+                chunk=chunk,
+                precision=precision,
+                device=device,
+                progress=report,
             )
             columns.append(list(result))
         except FAULTS_OF_A_METHOD as error:

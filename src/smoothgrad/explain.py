@@ -140,6 +140,7 @@ class _Run:
     """A question that has passed all checks."""
 
     method: Explainer
+    kind: str  # of the target
     model: nn.Module  # what is asked: seen from a layer, on the device
     query: Query
     schedule: Schedule
@@ -196,7 +197,7 @@ class _Run:
         score = query.scores(output)
         _check_finite(score, "the score")
         layer = None if at is None else at if isinstance(at, str) else type(at).__name__
-        return _Run(method, model, query, schedule, output, score, named, seed, asked, layer, started)
+        return _Run(method, goal.kind, model, query, schedule, output, score, named, seed, asked, layer, started)
 
     # The caller may be under no_grad or inference_mode, which would leave nothing to differentiate.
     @torch.inference_mode(False)
@@ -236,6 +237,7 @@ class _Run:
             completeness=None if change is None else Completeness(value.flatten(1).sum(1).cpu(), change.cpu()),
             recipe=to_recipe(self.method),
             unit=self.method.unit,
+            kind=self.kind,
             seed=self.seed,
             provenance=self.provenance(),
             keys=self.keys,
@@ -392,8 +394,7 @@ def _on_device(model: nn.Module, device: str | torch.device | None) -> nn.Module
     if device is None:
         return model
     try:
-        there = torch.device(device)
-        torch.empty(0, device=there)
+        there = torch.empty(0, device=torch.device(device)).device  # "cuda" is "cuda:0" to compare with
     except (RuntimeError, AssertionError, TypeError) as error:
         raise BadInput(f"cannot compute on device {str(device)!r}: {error}".splitlines()[0]) from error
     tensors = [*model.parameters(), *model.buffers()]

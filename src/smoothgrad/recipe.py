@@ -163,6 +163,8 @@ class _Builder:
             raise BadRecipe(f"cannot read ** in the recipe {text!r}")
         args = [self._node(arg, text) for arg in node.args]
         named = {str(keyword.arg): self._node(keyword.value, text) for keyword in node.keywords}
+        if len(named) < len(node.keywords):
+            raise BadRecipe(f"{name} in {text!r} is given a parameter twice; give each once")
         return self._make(name, make, args, named)
 
     def _make(self, name: str, make: Callable[..., Any], args: list[Any], named: dict[str, Any]) -> Any:

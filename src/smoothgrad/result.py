@@ -62,6 +62,7 @@ class Attribution:
     completeness: Completeness | None  # path methods only
     recipe: str  # one line that rebuilds the method
     unit: str  # what one unit of the map is, in words
+    kind: str  # what the score is: "score", "probability", "log probability", "contrast" or "function"
     seed: int
     provenance: Mapping[str, Any]  # versions, model fingerprint, device, seconds, ...
     keys: Tensor  # (N,) the rows' names for randomness
@@ -96,7 +97,11 @@ class Attribution:
     @property
     def relative_error(self) -> Tensor | None:
         """||stderr|| / ||map|| per row (N,), in [0, inf]; None for methods without chance, for one draw, and for maps of
-        several kinds: those of Together have an error each, in their `parts`."""
+        several kinds: those of Together have an error each, in their `parts`.
+
+        The map's own norm holds the error too: with e the error relative to the limit's norm, this is e / sqrt(1 + e^2) on
+        average. Up to 0.3 the two are the same; 0.7 means that map and error are equal parts, and 1 that it is all error.
+        """
         if self.stderr is None or self._several:
             return None
         return relative_error(Estimate(self.maps, self.stderr, self.draws))
@@ -254,11 +259,12 @@ class Attribution:
         return MapPanel(map_, stderr, x, beneath, title=title, relative_error=error, unit=self.unit)
 
     def label(self, row: int = 0) -> str:
-        """What the map of a row explains, in words, with its score."""
-        return f"{self.target_name(row)}, score {float(self.score[row]):.2f}"
+        """What the map of a row explains, in words, with its value."""
+        number = self.kind if "probability" in self.kind else "score"
+        return f"{self.target_name(row)}, {number} {float(self.score[row]):.2f}"
 
     def target_name(self, row: int = 0) -> str:
-        """What the map of a row explains, in words: a class, "a rather than b", or "score" for a callable."""
+        """What the map of a row explains, in words: a class, "a rather than b", or "your function"."""
         target = self.target[row]
         if target.ndim:
             this, that = (self.class_name(int(index)) for index in target)
@@ -282,7 +288,7 @@ def _rebuilt(tensors: dict[str, Tensor], plain: dict[str, Any]) -> Attribution:
 
 _ALWAYS = ("maps", "x", "target", "score", "draws", "passes", "keys")
 _PER_ROW = (*_ALWAYS, "stderr", "output", "picture")
-_PLAIN = ("recipe", "unit", "seed", "classes", "names")
+_PLAIN = ("recipe", "unit", "kind", "seed", "classes", "names")
 assert {*_PER_ROW, *_PLAIN} == {field.name for field in fields(Attribution)} - {"completeness", "provenance", "data"}
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias, final
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,6 +22,11 @@ from smoothgrad.errors import BadTarget
 
 class Target(Value, ABC):
     """Which score: `resolve` finds the class on the clean output, `score` reads it from any output."""
+
+    @property
+    def kind(self) -> str:
+        """What the number is: "score", "probability", "log probability", "contrast" or "function"."""
+        return "score"
 
     @abstractmethod
     def resolve(self, output: Tensor) -> Tensor:
@@ -93,6 +99,7 @@ class Contrast(Target):
 
     this: Target = Top()
     that: Target = Top(rank=1)
+    kind = "contrast"
 
     def __post_init__(self) -> None:
         for part in (self.this, self.that):
@@ -114,6 +121,10 @@ class Probability(Target):
     of: Target = Top()
     log: bool = False
 
+    @property
+    def kind(self) -> str:
+        return "log probability" if self.log else "probability"
+
     def __post_init__(self) -> None:
         if not isinstance(self.of, Top | Class | Classes):
             raise BadTarget(f"Probability takes Top, Class or Classes, got {self.of!r}")
@@ -132,6 +143,7 @@ class Score(Target):
     """Any differentiable function of the output, (N, ...) to one score per row (N,)."""
 
     function: Callable[[Tensor], Tensor]
+    kind = "function"
 
     def resolve(self, output: Tensor) -> Tensor:
         return torch.full((len(output),), -1, device=output.device)  # no class
@@ -158,8 +170,8 @@ def as_target(target: TargetLike) -> Target:
         return target
     if isinstance(target, bool):
         raise BadTarget(f"the target is {target}; give a class index, a tensor of them, a Target, or a callable")
-    if isinstance(target, int):
-        return Class(target)
+    if isinstance(target, int | np.integer):
+        return Class(int(target))
     if isinstance(target, Tensor):
         if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool or target.ndim > 1:
             raise BadTarget(

@@ -59,6 +59,10 @@ def test_the_first_number_of_consecutive_keys_is_uniform() -> None:
     assert stats.kstest(first.numpy(), "uniform").pvalue > 1e-3
 
 
+def test_no_two_of_many_draws_are_equal() -> None:
+    assert len(normal(torch.arange(3), range(1500), torch.Size([4])).flatten(0, 1).unique(dim=0)) == 4500
+
+
 def test_hashes_do_not_collide_on_a_grid() -> None:
     side = torch.arange(-400, 400)
     hashes = mix(side[:, None].expand(800, 800).flatten(), side[None].expand(800, 800).flatten())

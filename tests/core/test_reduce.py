@@ -234,7 +234,8 @@ def test_streaming_reductions_do_not_grow() -> None:
 
 
 def test_together_is_each_by_itself() -> None:
-    values, parts = draws(10), [Mean(), Variance(), Median(), Max()]
+    values = draws(10)
+    parts: list[Reduction[Any]] = [Mean(), Variance(), Median(), Max()]
     whole = stream(Together(*parts), values, [3])
     assert whole.stderr is not None
     for place, part in enumerate(parts):

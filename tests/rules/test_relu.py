@@ -179,7 +179,7 @@ def test_residual_nets_in_place_are_those_out_of_place(rule: ReLURule) -> None:
 def test_a_rectifier_on_the_input_itself_is_found_and_leaves_the_rows_alone() -> None:
     net = nn.Sequential(nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(50, 2)).double().eval()
     x = X.clone()
-    twin = nn.Sequential(nn.ReLU(), nn.Flatten(), net[2])
+    twin = nn.Sequential(nn.ReLU(), nn.Flatten(), net[2]).eval()
     torch.testing.assert_close(maps(net, sg.Guided(), x), maps(twin, sg.Guided()))
     assert torch.equal(x, X)
 

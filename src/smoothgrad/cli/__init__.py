@@ -30,6 +30,7 @@ for command in (explain, compare, demo, methods, doctor):
 
 
 def show_version(asked: bool) -> None:
+    """Print the version and stop, when it was asked for."""
     if asked:
         from smoothgrad import __version__
 

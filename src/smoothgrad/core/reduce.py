@@ -42,7 +42,12 @@ class Reduction(Value, ABC, Generic[S]):
     """R in  map = R_k [ direction_k * inner(x_k) ]."""
 
     has_stderr: bool = False  # is the standard error of the result known?
-    weighted: bool = False  # does it make sense for draws of unequal weight, such as quadrature nodes?
+
+    @property
+    def weighted(self) -> bool:
+        """Does it make sense for draws of unequal weight, such as quadrature nodes?"""
+        return False
+
     least: int = 1  # the fewest blocks of draws that it has a meaning for
 
     def unit(self, unit: str) -> str:
@@ -435,7 +440,7 @@ class Together(Reduction[States]):
         return f"Together({', '.join(map(repr, self.reductions))})"
 
     @property
-    def weighted(self) -> bool:  # type: ignore[override]
+    def weighted(self) -> bool:
         return all(part.weighted for part in self.reductions)
 
     @property

@@ -90,6 +90,7 @@ def _uri(png: bytes) -> str:
 
 
 def picture(pixels: Pixels, alt: str) -> Picture:
+    """Pixels as a picture of the page, with its size and the words for those who do not see it."""
     return Picture(png_uri(pixels), pixels.shape[1], pixels.shape[0], alt)
 
 

@@ -6,14 +6,13 @@ import math
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
 from smoothgrad.core.explainer import Explainer
 from smoothgrad.core.sampler import Sampler
 from smoothgrad.core.value import Value, fields_of
 from smoothgrad.errors import BadRecipe
 from smoothgrad.result import Attribution, Completeness
-from smoothgrad.samplers.baseline import FromData, Noise
+from smoothgrad.samplers.baseline import Baseline
 from smoothgrad.view.scales import number
 
 SETTLED = 0.1  # the relative error that `Until` aims at
@@ -108,7 +107,7 @@ def has_chance(piece: object) -> bool:
     """
     if isinstance(piece, tuple):
         return any(map(has_chance, piece))
-    if isinstance(piece, Noise | FromData) or (isinstance(piece, Sampler) and piece.random):
+    if isinstance(piece, Baseline | Sampler) and piece.random:
         return True
     return isinstance(piece, Value) and any(has_chance(held) for _, held in fields_of(piece))
 
@@ -144,30 +143,20 @@ class Question(NamedTuple):
 
 
 def question(result: Attribution) -> Question:
-    """What a result of one row explains, in words and in code.
-
-    A probability is told from a score by its value: results keep the class and the value of what was asked.
-    """
-    target, score = result.target[0], result.score[0]
-    words, said = result.target_name(), decimal(float(score))
-    if target.ndim:
-        this, that = target.tolist()
-        return Question(words, said, f"sg.Contrast(sg.Class({this}), sg.Class({that}))")
-    index = int(target)
-    if index < 0:
-        return Question(words, said, "...")
-    if result.output is None or _near(result.output[0, index], score):
-        return Question(words, said, str(index))
-    log = result.output[0].log_softmax(0)[index]
-    if _near(log.exp(), score):
-        return Question(f"the probability of {words}", said, f"sg.Probability(sg.Class({index}))")
-    if _near(log, score):
-        return Question(f"the log probability of {words}", said, f"sg.Probability(sg.Class({index}), log=True)")
-    return Question(words, said, str(index))
-
-
-def _near(one: Tensor, other: Tensor) -> bool:
-    return bool(torch.isclose(one.float(), other.float(), rtol=1e-3, atol=1e-5))
+    """What a result of one row explains, in words and in code: the classes that were found, so that it asks the same again."""
+    target, words, said = result.target[0], result.target_name(), decimal(float(result.score[0]))
+    match result.kind:
+        case "contrast":
+            this, that = target.tolist()
+            return Question(words, said, f"sg.Contrast(sg.Class({this}), sg.Class({that}))")
+        case "probability":
+            return Question(f"the probability of {words}", said, f"sg.Probability(sg.Class({int(target)}))")
+        case "log probability":
+            return Question(
+                f"the log probability of {words}", said, f"sg.Probability(sg.Class({int(target)}), log=True)"
+            )
+        case _:
+            return Question(words, said, "..." if target.ndim or int(target) < 0 else str(int(target)))
 
 
 def decimal(value: float) -> str:

@@ -27,6 +27,8 @@ from smoothgrad.samplers.cloud import Unit, check_range, extremes, scale
 class Baseline(Value, ABC):
     """Finds what the path of each row starts from."""
 
+    random: bool = False  # would another seed give another baseline?
+
     @property
     def each(self) -> int:
         """B, the number of baselines per row."""
@@ -109,6 +111,8 @@ class Noise(Baseline):
     samples: int = 1
     unit: Unit = "range"
 
+    random = True
+
     def __post_init__(self) -> None:
         if not (math.isfinite(self.noise) and self.noise >= 0):
             raise BadMethod(f"Noise needs noise >= 0, got {self.noise}")
@@ -179,6 +183,8 @@ class FromData(Baseline):
 
     data: Tensor | Data
     samples: int = 10
+
+    random = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "data", _as_data(self.data, self))

@@ -201,7 +201,7 @@ class Roots(Sampler):
     directed = True
 
     def __post_init__(self) -> None:
-        if self.cloud.weighted or not self.cloud.random:
+        if self.cloud.directed or self.cloud.weighted or not self.cloud.random:
             raise BadMethod(f"Roots takes a cloud such as Gaussian(...), got {self.cloud!r}")
 
     @property

@@ -83,7 +83,7 @@ class NoisyPath(Sampler):
     directed = True
 
     def __post_init__(self) -> None:
-        if self.cloud.weighted or not self.cloud.random:
+        if self.cloud.directed or self.cloud.weighted or not self.cloud.random:
             raise BadMethod(f"NoisyPath takes a cloud such as Gaussian(...), got {self.cloud!r}")
 
     @property

@@ -23,6 +23,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 operators.declare_missing()
 
+# Now, whole: doctests of one file alone would otherwise import smoothgrad.explain, the module, over the function.
+import smoothgrad  # noqa: E402, F401
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests marked `real` need the data folder; elsewhere they skip and say so."""

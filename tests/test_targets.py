@@ -1,0 +1,127 @@
+"""What is asked of the network."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+import smoothgrad as sg
+from smoothgrad.errors import BadTarget
+from smoothgrad.targets import as_target
+
+OUTPUT = torch.tensor([[1.0, 5.0, 2.0], [3.0, -1.0, 0.5]])
+
+
+def read(target: sg.Target, output: Tensor = OUTPUT) -> list[float]:
+    return target.score(output, target.resolve(output)).tolist()
+
+
+def test_top_is_the_class_of_highest_score_by_rank() -> None:
+    assert sg.Top().resolve(OUTPUT).tolist() == [1, 0]
+    assert sg.Top(1).resolve(OUTPUT).tolist() == [2, 2]
+    assert read(sg.Top(2)) == [1.0, -1.0]
+
+
+def test_a_class_for_all_and_a_class_for_each() -> None:
+    assert read(sg.Class(2)) == [2.0, 0.5]
+    assert read(sg.Classes((2, 0))) == [2.0, 3.0]
+
+
+def test_a_target_that_was_resolved_stays_whatever_the_output_becomes() -> None:
+    index = sg.Top().resolve(OUTPUT)
+    assert sg.Top().score(-OUTPUT, index).tolist() == [-5.0, -3.0]
+
+
+def test_contrast_is_a_difference_of_scores() -> None:
+    assert read(sg.Contrast()) == [3.0, 2.5]
+    assert read(sg.Contrast(sg.Class(0), sg.Classes((1, 2)))) == [-4.0, 2.5]
+    assert sg.Contrast().resolve(OUTPUT).tolist() == [[1, 2], [0, 2]]
+
+
+def test_probability_is_the_softmax_of_the_class() -> None:
+    expected = OUTPUT.softmax(1)[[0, 1], [1, 0]]
+    torch.testing.assert_close(torch.tensor(read(sg.Probability())), expected)
+    torch.testing.assert_close(torch.tensor(read(sg.Probability(sg.Top(), log=True))), expected.log())
+    far = torch.tensor([[2000.0, 0.0]])
+    assert read(sg.Probability(sg.Class(1), log=True), far) == [-2000.0], "the logarithm does not underflow"
+
+
+def test_a_callable_reads_any_output() -> None:
+    maps = torch.arange(24.0).view(2, 3, 2, 2)
+    target = sg.Score(lambda output: output.mean((1, 2, 3)))
+    assert read(target, maps) == [5.5, 17.5]
+    assert target.resolve(maps).tolist() == [-1, -1]
+
+
+@pytest.mark.parametrize(
+    ("given", "target"),
+    [
+        (None, sg.Top()),
+        (3, sg.Class(3)),
+        (torch.tensor(3), sg.Class(3)),
+        (torch.tensor([1, 2]), sg.Classes((1, 2))),
+        (torch.tensor([1, 2], dtype=torch.int32), sg.Classes((1, 2))),
+        (sg.Probability(), sg.Probability()),
+    ],
+)
+def test_short_forms(given: object, target: sg.Target) -> None:
+    assert as_target(given) == target  # type: ignore[arg-type]
+
+
+def test_a_callable_becomes_a_score() -> None:
+    assert as_target(torch.sum) == sg.Score(torch.sum)
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (True, "the target is True; give a class index"),
+        ("cat", "the target is a str"),
+        (1.5, "the target is a float"),
+        ([1, 2], "the target is a list"),
+        (torch.tensor([1.0]), r"must be integers of shape \(N,\), got torch\.float32"),
+        (torch.tensor([[1]]), r"of shape \(1, 1\)"),
+        (torch.tensor([True]), r"torch\.bool"),
+    ],
+    ids=repr,
+)
+def test_what_is_no_target_is_refused(given: object, reason: str) -> None:
+    with pytest.raises(BadTarget, match=reason):
+        as_target(given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        (sg.Class(3), "class 3 of a network with 3 classes; give 0 to 2"),
+        (sg.Class(-1), "class -1 of a network"),
+        (sg.Classes((0, 7)), "class 7 of a network"),
+        (sg.Classes((0,)), "1 targets for 2 rows"),
+        (sg.Top(3), r"Top\(rank=3\) of 3 classes; ranks go from 0 to 2"),
+        (sg.Contrast(sg.Class(0), sg.Class(9)), "class 9"),
+        (sg.Probability(sg.Class(9)), "class 9"),
+    ],
+    ids=repr,
+)
+def test_classes_that_are_not_there_are_refused(target: sg.Target, reason: str) -> None:
+    with pytest.raises(BadTarget, match=reason):
+        target.resolve(OUTPUT)
+
+
+@pytest.mark.parametrize(
+    "target", [sg.Top(), sg.Class(0), sg.Classes((0, 0)), sg.Contrast(), sg.Probability()], ids=repr
+)
+@pytest.mark.parametrize("output", [torch.zeros(2), torch.zeros(2, 3, 4)], ids=["flat", "deep"])
+def test_an_output_without_classes_needs_a_callable(target: sg.Target, output: Tensor) -> None:
+    with pytest.raises(BadTarget, match=r"not \(rows, classes\); give a callable that makes one score per row"):
+        target.resolve(output)
+
+
+def test_pieces_that_do_not_go_together_are_refused() -> None:
+    with pytest.raises(BadTarget, match="Top needs rank >= 0, got -1"):
+        sg.Top(-1)
+    with pytest.raises(BadTarget, match="Contrast takes Top, Class or Classes on both sides"):
+        sg.Contrast(sg.Probability(), sg.Top())
+    with pytest.raises(BadTarget, match="Probability takes Top, Class or Classes"):
+        sg.Probability(sg.Contrast())
