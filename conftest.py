@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+import hypothesis
 import pytest
 import torch
 from jaxtyping import install_import_hook
@@ -20,6 +21,10 @@ install_import_hook("smoothgrad.core", "beartype.beartype")
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)
 
+
+# The same examples in every run, and no deadline: a busy machine is no fault of the code.
+hypothesis.settings.register_profile("tests", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("tests")
 
 operators.declare_missing()
 

@@ -58,7 +58,7 @@ class Attribution:
     target: Tensor  # (N,) the class; (N, 2) for a contrast; -1 for a callable
     score: Tensor  # (N,) the score that was explained, at x
     draws: Tensor  # (N,) how many draws each map is made of
-    passes: Tensor  # (N,) how many model passes went into it
+    passes: Tensor  # (N,) how many gradient passes went into it; at most, where a tolerance stands inside a cloud
     completeness: Completeness | None  # path methods only
     recipe: str  # one line that rebuilds the method
     unit: str  # what one unit of the map is, in words

@@ -180,3 +180,18 @@ def test_a_block_of_a_trained_network_is_seen_as_by_hand() -> None:
     scores = net.linear(net.layer3(net.layer2[2](by_hand)).mean(dim=(2, 3)))
     (expected,) = torch.autograd.grad(scores.gather(1, labels[:, None]).sum(), by_hand)
     torch.testing.assert_close(grad, expected)
+
+
+def test_capture_leaves_the_callers_rows_alone() -> None:
+    class Normalising(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Linear(3, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(x.sub_(1.0))
+
+    x = torch.rand(2, 3)
+    before = x.clone()
+    at(Normalising().eval(), "head").capture(x)
+    assert torch.equal(x, before)

@@ -22,7 +22,7 @@ X = torch.randn(3, 2, 5, 5, generator=torch.Generator().manual_seed(0), dtype=to
 RULES: dict[ReLURule, slow.Rule] = {
     sg.Guided(): slow.guided,
     sg.Deconv(): slow.deconv,
-    sg.Rectified(40.0): slow.rectified(40),
+    sg.Rectified(10.0): slow.rectified(10),
 }
 RULE = pytest.mark.parametrize("rule", RULES, ids=repr)
 
@@ -92,7 +92,7 @@ class Net(nn.Module):
     def __init__(self, rectify: Spelling, scale: float = 1.0) -> None:
         super().__init__()
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(2)
+            torch.manual_seed(1)
             self.first = nn.Conv2d(2, 4, 3, padding=1)
             self.second = nn.Conv2d(4, 3, 3, stride=2)
             self.last = nn.Linear(12, 4)
@@ -120,6 +120,7 @@ def test_every_spelling_gives_the_same_map(spelling: str, rule: ReLURule) -> Non
     twin = nn.Sequential(net.first, nn.ReLU(), net.second, nn.ReLU(), nn.Flatten(), net.last)
     expected = torch.stack([slow.relevance(twin, row, 1, RULES[rule]) for row in X])
     assert not torch.allclose(expected, maps(net, sg.Plain())), "the rule makes a difference"
+    assert bool(expected.flatten(1).any(1).all()), "and leaves something"
     torch.testing.assert_close(maps(Net(SPELLINGS[spelling]), rule), expected)
 
 
@@ -127,7 +128,9 @@ def test_every_spelling_gives_the_same_map(spelling: str, rule: ReLURule) -> Non
 @pytest.mark.parametrize("spelling", CEILINGS)
 def test_every_spelling_with_a_ceiling_gives_the_same_map(spelling: str, rule: ReLURule) -> None:
     net = Net(CEILINGS[spelling], scale=9.0)
-    torch.testing.assert_close(maps(net, rule), maps(Net(lambda x: F.relu6(x), scale=9.0), rule))
+    found = maps(net, rule)
+    assert found.any()
+    torch.testing.assert_close(found, maps(Net(lambda x: F.relu6(x), scale=9.0), rule))
     torch.testing.assert_close(net(X), Net(F.relu6, scale=9.0)(X))
 
 
@@ -154,7 +157,7 @@ class Residual(nn.Module):
     def __init__(self, inplace: bool) -> None:
         super().__init__()
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(4)
+            torch.manual_seed(0)
             self.first, self.second = nn.Conv2d(2, 2, 3, padding=1), nn.Conv2d(2, 2, 3, padding=1)
             self.last = nn.Linear(50, 3)
         self.relu, self.inplace = nn.ReLU(inplace=inplace), inplace
@@ -173,7 +176,9 @@ class Residual(nn.Module):
 
 @RULE
 def test_residual_nets_in_place_are_those_out_of_place(rule: ReLURule) -> None:
-    torch.testing.assert_close(maps(Residual(inplace=True), rule), maps(Residual(inplace=False), rule))
+    found = maps(Residual(inplace=True), rule)
+    assert found.any()
+    torch.testing.assert_close(found, maps(Residual(inplace=False), rule))
 
 
 def test_a_rectifier_on_the_input_itself_is_found_and_leaves_the_rows_alone() -> None:
@@ -197,15 +202,20 @@ def test_a_recurrent_use_of_one_rectifier_counts_each_time() -> None:
 
 
 def test_rectgrad_takes_its_percentile_row_by_row() -> None:
-    net = Net(F.relu)
-    whole = maps(net, sg.Rectified(70.0))
-    for row in range(3):
-        torch.testing.assert_close(whole[[row]], maps(net, sg.Rectified(70.0), X[[row]]))
+    activation = torch.tensor([[1.0, 2.0, 3.0, 4.0], [40.0, 30.0, 20.0, 10.0]])
+    passed = sg.Rectified(50.0).backward(torch.ones(2, 4), activation, activation > 0)
+    assert passed.tolist() == [[0.0, 0.0, 1.0, 1.0], [1.0, 1.0, 0.0, 0.0]]
+    # Rows of very different size, in one batch and alone.
+    net, x = Net(F.relu), X * torch.tensor([1.0, 10.0, 100.0], dtype=X.dtype).view(3, 1, 1, 1)
+    for q in (20.0, 60.0):
+        whole = maps(net, sg.Rectified(q), x)
+        for row in range(3):
+            torch.testing.assert_close(whole[[row]], maps(net, sg.Rectified(q), x[[row]]))
 
 
 def test_rectgrad_passes_less_with_a_higher_percentile() -> None:
-    passed = [int((maps(Net(F.relu), sg.Rectified(q)) != 0).sum()) for q in (0.0, 50.0, 90.0)]
-    assert passed[0] >= passed[1] >= passed[2]
+    passed = [int((maps(Net(F.relu), sg.Rectified(q)) != 0).sum()) for q in (0.0, 20.0, 90.0)]
+    assert passed[0] > passed[1] > passed[2]
     assert not maps(Net(F.relu), sg.Rectified(100.0)).any()
 
 

@@ -101,7 +101,7 @@ def test_given_rows_stay_with_their_inputs() -> None:
 @pytest.mark.parametrize("rows", [DATA[:2], DATA[:, :, :5], DATA[0, 0]])
 def test_a_given_baseline_of_another_shape_is_refused(rows: Tensor) -> None:
     with pytest.raises(
-        BadBaseline, match=r"baseline has shape .*, 3 input rows have shape \(2, 6, 5\) each; pass one row"
+        BadBaseline, match=r"baseline has shape .*, the 3 input rows have shape \(2, 6, 5\) each; pass one row"
     ):
         found(sg.Given(rows))
 

@@ -3,6 +3,9 @@
 One generator per row and draw, seeded by a hash of both: so what a row gets does not depend on its place in the
 batch, the size of a chunk, or what was drawn before. The global generators are neither read nor moved. Numbers are
 drawn on the CPU in float32, so that the same key gives the same noise on every device and in every precision.
+
+torch's CPU generator takes the lower 32 bits of the hash: two draws coincide with a chance of 2^-32, which makes a map of
+n draws one of n - 1 (docs/decisions/0001).
 """
 
 from __future__ import annotations

@@ -35,6 +35,7 @@ class Query:
     target: Targets  # (N, ...) resolved once on the clean input: noise must not change the question
     key: Keys  # (N,) int64 identity of the row for randomness, the seed mixed in; on the CPU
     row: Keys  # (N,) which of the inputs of the call this is, for what the user gives row by row
+    inputs: int  # how many inputs the call has, of which these rows may be a part
     context: tuple[Tensor, ...] = ()  # other inputs of the model
     baseline: Baselines | None = None  # (N, B, *S) what a path starts from, set by the path's `prepare`
     scorer: Scorer = pick  # output, target -> one score per row
@@ -58,7 +59,7 @@ class Query:
             target = torch.full((len(x),), target, device=x.device)
         row = torch.arange(len(x))
         keys = row if keys is None else keys
-        return Query(x, x, target, mix(torch.full_like(keys, seed), keys), row, context, None, scorer)
+        return Query(x, x, target, mix(torch.full_like(keys, seed), keys), row, len(x), context, None, scorer)
 
     def __len__(self) -> int:
         return len(self.x)
@@ -81,6 +82,7 @@ class Query:
             target=_repeat(self.target, k),
             key=keys.flatten(),
             row=_repeat(self.row, k),
+            inputs=self.inputs,
             context=tuple(_repeat(part, k) for part in self.context),
             scorer=self.scorer,
         )
@@ -94,6 +96,7 @@ class Query:
             target=self.target[index],
             key=self.key[here],
             row=self.row[here],
+            inputs=self.inputs,
             context=tuple(part[index] for part in self.context),
             baseline=None if self.baseline is None else self.baseline[index],
             scorer=self.scorer,

@@ -67,8 +67,10 @@ class LayerView(nn.Module):
             seen.append(output.clone())
             return output
 
+        # Copies here too: the network may write into its inputs.
+        copies = [part.clone() if isinstance(part, Tensor) else part for part in (x, *context)]
         with self._hooked(keep):
-            self.model(x, *context)
+            self.model(*copies)
         if seen[0].shape[:1] != x.shape[:1]:
             raise BadModel(
                 f"layer {self.name!r} answers {tuple(seen[0].shape)} for {len(x)} inputs; choose one that keeps the rows apart"

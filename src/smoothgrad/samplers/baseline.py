@@ -167,9 +167,9 @@ class Given(Baseline):
         rows = _tensor(self.rows).to(query.x)
         if rows.shape == query.shape:
             rows = rows[None]
-        if rows.shape[1:] != query.shape or not (len(rows) == 1 or int(query.row.max()) < len(rows)):
+        if rows.shape[1:] != query.shape or len(rows) not in (1, query.inputs):
             raise BadBaseline(
-                f"baseline has shape {tuple(_tensor(self.rows).shape)}, {len(query)} input rows have shape "
+                f"baseline has shape {tuple(_tensor(self.rows).shape)}, the {query.inputs} input rows have shape "
                 f"{tuple(query.shape)} each; pass one row, or one per input"
             )
         # By the input's number, not its place: samplers around the path repeat rows, and finished ones leave.
