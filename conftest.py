@@ -15,7 +15,8 @@ from tests.nets import DATA
 
 # Shapes and types of the heart are checked at every call while tests run: before smoothgrad is first imported.
 assert not any(name.startswith("smoothgrad.core") for name in sys.modules), "smoothgrad was imported before its hook"
-install_import_hook("smoothgrad.core", "beartype.beartype")
+HEART = ("query", "noise", "ask", "reduce", "schedule")
+install_import_hook([f"smoothgrad.core.{module}" for module in HEART], "beartype.beartype")
 
 # Two workers on two cores: more threads than that only wait for each other.
 if "PYTEST_XDIST_WORKER" in os.environ:

@@ -40,7 +40,8 @@ def test_every_cell_is_what_explain_gives_for_its_row() -> None:
     net = small_net()
     methods = [sg.gradient(), SMOOTH, sg.integrated_gradients(steps=4)]
     table = sg.compare(net, X, methods=methods, target=2, seed=9, keys=[4, 5, 6])
-    assert table.labels == table.recipes == tuple(map(repr, methods))
+    assert table.recipes == tuple(map(repr, methods))
+    assert table.labels[0] == "gradient()"
     for place, row in enumerate(table.rows):
         for method, cell in zip(methods, row.cells, strict=True):
             alone = sg.explain(net, X, method=method, target=2, seed=9, keys=[4, 5, 6])[place]

@@ -6,6 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
+
+import smoothgrad as sg
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -31,3 +34,9 @@ def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.Monke
 def test_links_lead_to_files(page: Path) -> None:
     links = [link for link in LINK.findall(page.read_text()) if "://" not in link]
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_example_network_loads() -> None:
+    net = sg.load(f"{ROOT / 'examples' / 'own_network.py'}:small")
+    result = sg.explain(net, torch.rand(1, 3, 32, 32), method=sg.guided_backprop())
+    assert result.target_name() in ("left", "right")

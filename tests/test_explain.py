@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import smoothgrad as sg
+from smoothgrad.checks import on_device
 from smoothgrad.core.explainer import Partial
 from smoothgrad.errors import (
     BadBaseline,
@@ -27,7 +28,6 @@ from smoothgrad.errors import (
     SmoothGradError,
     UnknownName,
 )
-from smoothgrad.explain import _on_device
 from tests.nets import small_net
 
 X = torch.rand(3, 3, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -173,7 +173,7 @@ BAD = {
         NotDifferentiable,
         "does not depend",
         "Function",
-        "rounding",
+        "comparison",
     ),
     "no_grad in the model": Bad(
         {"model": network(torch.no_grad()(flat))}, NotDifferentiable, "does not depend", "Function", "torch.no_grad()"
@@ -427,8 +427,8 @@ def test_models_in_other_types_are_asked_in_their_own() -> None:
 
 def test_a_model_where_it_should_be_is_used_as_it_is() -> None:
     net = small_net()
-    assert _on_device(net, "cpu") is net
-    assert _on_device(net, None) is net
+    assert on_device(net, "cpu") is net
+    assert on_device(net, None) is net
     result = sg.explain(net, X, method=sg.gradient(), device="cpu")
     assert torch.equal(result.maps, sg.explain(net, X, method=sg.gradient()).maps)
 
@@ -436,7 +436,7 @@ def test_a_model_where_it_should_be_is_used_as_it_is() -> None:
 def test_a_model_elsewhere_is_copied_not_moved() -> None:
     # "meta" is a device that every machine has, though it holds no values.
     net = small_net()
-    copied = _on_device(net, "meta")
+    copied = on_device(net, "meta")
     assert {part.device.type for part in copied.parameters()} == {"meta"}
     assert {part.device.type for part in [*net.parameters(), *net.buffers()]} == {"cpu"}
 
@@ -469,7 +469,9 @@ def test_a_network_says_its_classes_and_shows_its_pictures() -> None:
     assert result.picture.shape == (2, 3, 8, 8)
     assert result.provenance["model"] == "digits"
     inside = sg.explain(net, net.samples(2), method=sg.gradient(), at="conv2")
-    assert inside.picture is None
+    assert inside.picture is not None
+    assert torch.equal(inside.picture, result.picture), "what the network sees, also where a layer is explained"
+    assert inside.unit == "score per unit of conv2"
     assert inside.maps.shape == (2, 32, 8, 8)
 
 

@@ -14,6 +14,7 @@ import smoothgrad as sg
 from smoothgrad.core import noise as numbers
 from smoothgrad.core.noise import mix, salted
 from smoothgrad.errors import BadMethod
+from smoothgrad.methods import named
 from smoothgrad.samplers.path import GOLDEN
 from smoothgrad.samplers.quadrature import Quadrature, nodes_and_weights
 from tests import slow
@@ -419,3 +420,17 @@ def test_a_composition_cites_all_of_its_pieces_once() -> None:
 def test_steps_and_tolerance_exclude_each_other() -> None:
     with pytest.raises(BadMethod, match=r"steps or tolerance, not both; got steps=5, tolerance=0\.1"):
         sg.integrated_gradients(5, tolerance=0.1)
+
+
+@pytest.mark.parametrize("name", sorted(sg.METHODS))
+def test_every_method_is_called_by_its_name(name: str) -> None:
+    entry = sg.METHODS[name]
+    method = entry.make(torch.zeros(3, 4)) if entry.needs else entry.make()
+    said = named(method)
+    assert said.startswith(f"{name}(")
+    assert sg.from_recipe(said, data=[torch.zeros(3, 4)]) == method
+
+
+def test_what_has_no_name_is_called_by_its_recipe() -> None:
+    method = sg.Gradient().over(sg.Laplace(noise=0.1, samples=3), sg.Median())
+    assert named(method) == repr(method)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 import smoothgrad as sg
-from smoothgrad.errors import BadMethod, BadRecipe, SmoothGradError
+from smoothgrad.errors import BadMethod, BadRecipe
 from smoothgrad.recipe import MAKERS, PIECES, data_in, target_from_recipe
 
 DATA = torch.arange(6.0).view(2, 3)
@@ -44,10 +46,19 @@ BASELINES = st.recursive(
     lambda some: st.lists(some, min_size=1, max_size=3).map(lambda parts: sg.Several(*parts)),
     max_leaves=4,
 )
+
+
+def noisy_path(cloud: sg.Sampler, baseline: sg.Baseline) -> sg.NoisyPath:
+    """Rounds of all baselines: as many samples as that takes."""
+    count = cloud.count
+    more = replace(count, most=count.most * baseline.each) if isinstance(count, sg.Until) else count * baseline.each
+    return sg.NoisyPath(replace(cloud, samples=more), baseline)
+
+
 SAMPLERS = st.one_of(
     CLOUDS,
     st.builds(sg.Roots, CLOUDS),
-    st.builds(sg.NoisyPath, CLOUDS, BASELINES),
+    st.builds(noisy_path, CLOUDS, BASELINES),
     st.builds(sg.StraightPath, BASELINES, st.integers(3, 99)),
     st.builds(sg.DataPaths, st.just(DATA), COUNTS),
 )
@@ -119,9 +130,12 @@ def test_text_reads_as_python_would(text: str, method: sg.Explainer) -> None:
         ("smoothgrad", r"smoothgrad in 'smoothgrad' must be called: write smoothgrad\(\)"),
         ("smoothgrad(", "cannot read the recipe"),
         ("", "cannot read the recipe ''"),
-        ("smoothgrad(1, 2, 3)", r"cannot make smoothgrad\(.*too many positional"),
+        ("smoothgrad(1, 2, 3)", r"cannot make smoothgrad, which takes noise, samples.*too many positional"),
         ("smoothgrad(noise=0.1, noise=0.2)", "given a parameter twice"),
-        ("expected_gradients()", r"cannot make expected_gradients\(.*missing a required argument: 'data'"),
+        (
+            "expected_gradients()",
+            r"cannot make expected_gradients, which takes data, samples: missing a required argument: 'data'",
+        ),
         ("Gaussian()", r"'Gaussian\(\)' is no explainer, but Gaussian"),
         ("0.15", "is no explainer, but float"),
         ("'smoothgrad()'", "is no explainer, but str"),
@@ -149,11 +163,18 @@ def test_pieces_say_themselves_what_is_wrong_with_a_parameter() -> None:
     for text in (
         "smoothgrad(noise='much')",
         "smoothgrad(noise=None)",
-        "gradient(3)",
+        "Gradient(3)",
         "gradient().over(3)",
         "gradient().then(Max())",
+        "gradient().then(Guided())",
+        "gradient().over(Variance())",
+        "gradient().over(Gaussian(), 3)",
+        "smoothgrad(rule='guided')",
+        "smoothgrad(antithetic='no')",
+        "smoothgrad(samples=Until(least=2.5))",
+        "integrated_gradients(baseline='black')",
     ):
-        with pytest.raises(SmoothGradError):
+        with pytest.raises(BadMethod, match="takes as"):
             sg.from_recipe(text)
 
 

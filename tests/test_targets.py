@@ -125,3 +125,15 @@ def test_pieces_that_do_not_go_together_are_refused() -> None:
         sg.Contrast(sg.Probability(), sg.Top())
     with pytest.raises(BadTarget, match="Probability takes Top, Class or Classes"):
         sg.Probability(sg.Contrast())
+
+
+def test_a_class_against_itself_is_refused() -> None:
+    output = torch.tensor([[1.0, 5.0, 2.0]])
+    for pair in (sg.Contrast(sg.Top(), sg.Top()), sg.Contrast(sg.Class(1), sg.Top())):
+        with pytest.raises(BadTarget, match="compares class 1 with itself in row 0"):
+            pair.resolve(output)
+
+
+def test_the_softmax_of_one_output_is_refused() -> None:
+    with pytest.raises(BadTarget, match=r"always 1.*sigmoid"):
+        sg.Probability().resolve(torch.zeros(2, 1))

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple, final
 import torch
 from torch import Tensor, nn
 
+from smoothgrad.checks import Keys, Precision, check_method
 from smoothgrad.core.explainer import Explainer
 from smoothgrad.errors import BadInput, BadMethod, NonFinite, NotDifferentiable, UnsupportedModel, need
-from smoothgrad.explain import Keys, Precision, Progress, check_method, explain
+from smoothgrad.explain import Progress, explain
+from smoothgrad.methods import named
 from smoothgrad.recipe import to_recipe
 from smoothgrad.result import Attribution
 from smoothgrad.targets import TargetLike
@@ -40,13 +42,19 @@ class Row(NamedTuple):
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """Pictures x methods. `labels` name the methods, in the order of each row's cells."""
 
     labels: tuple[str, ...]
     recipes: tuple[str, ...]
     rows: tuple[Row, ...]
+
+    def __repr__(self) -> str:
+        failed = f", {len(self.failures)} failed" if self.failures else ""
+        return (
+            f"<Comparison of {len(self.rows)} pictures x {len(self.labels)} methods{failed}: {', '.join(self.labels)}>"
+        )
 
     @property
     def frame(self) -> DataFrame:
@@ -120,7 +128,7 @@ def compare(
 ) -> Comparison:
     """Every method on every row, from the same seed: methods with the same noise see the same noisy copies.
 
-    `methods`: a sequence, labelled by their recipes, or a mapping from labels of your own. `names`: of the rows. `progress`
+    `methods`: a sequence, labelled by their names, or a mapping from labels of your own. `names`: of the rows. `progress`
     is called with the label of the method at work and its `Progress`. The rest is as in `explain`. A method that fails on these
     rows leaves a `Failure` with the reason in its cells; the others go on. A fault of the question itself, such as NaN in x, a
     class that does not exist or a model in training mode, is raised as `explain` raises it.
@@ -175,7 +183,7 @@ def _with_labels(methods: Sequence[Explainer] | Mapping[str, Explainer]) -> dict
         check_method(method)
     if not methods:
         raise BadMethod("compare needs at least one method, such as methods=[gradient(), smoothgrad()]")
-    return dict(methods) if isinstance(methods, Mapping) else {to_recipe(method): method for method in methods}
+    return dict(methods) if isinstance(methods, Mapping) else {named(method): method for method in methods}
 
 
 def _record(name: str, label: str, recipe: str, cell: Attribution | Failure) -> dict[str, object]:

@@ -46,7 +46,7 @@ class ModelInTraining(BadModel):
 
 
 class UnsupportedModel(BadModel):
-    """A scripted, traced or compiled network, whose functions a backward rule cannot see."""
+    """A network with scripted, traced or compiled parts, whose functions a backward rule cannot see."""
 
 
 class NotDifferentiable(BadModel):
@@ -115,7 +115,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]!r}?"
-    few = known if len(known) <= 20 else difflib.get_close_matches(name, known, n=5, cutoff=0.0)
+    few = known if len(known) <= 20 else sorted(difflib.get_close_matches(name, known, n=5, cutoff=0.0))
     more = f" and {len(known) - len(few)} more" if len(few) < len(known) else ""
     return f"known: {', '.join(few)}{more}"
 

@@ -2,41 +2,47 @@
 
 from __future__ import annotations
 
-import copy
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from smoothgrad.core.ask import output_of
+from smoothgrad.checks import (
+    Keys,
+    Precision,
+    check_classes,
+    check_context,
+    check_dtype,
+    check_finite,
+    check_keys,
+    check_method,
+    check_model,
+    check_rows,
+    check_seed,
+    check_smooth,
+    device_of,
+    first_look,
+    on_device,
+    refusals,
+    same_layer,
+    schedule_for,
+    without_history,
+)
+from smoothgrad.core.ambient import own_arithmetic, stepwise
 from smoothgrad.core.explainer import Explainer, Partial, relative_error
 from smoothgrad.core.query import Query
 from smoothgrad.core.reduce import Estimate
 from smoothgrad.core.schedule import Schedule
-from smoothgrad.errors import (
-    BadInput,
-    BadMethod,
-    BadModel,
-    ModelInTraining,
-    NonFinite,
-    NotDifferentiable,
-    SmoothGradError,
-    nearest,
-)
 from smoothgrad.models.fingerprint import fingerprint
 from smoothgrad.models.layer import at as seen_from
 from smoothgrad.models.network import Network
 from smoothgrad.recipe import data_in, to_recipe
-from smoothgrad.result import Attribution, Completeness
+from smoothgrad.result import Attribution, Completeness, unit_of
 from smoothgrad.targets import TargetLike, as_target
-
-Precision: TypeAlias = Literal["float32", "bfloat16"]
-Keys: TypeAlias = Tensor | Sequence[int] | None
 
 
 @dataclass(frozen=True)
@@ -103,7 +109,7 @@ def explain(
     True
     """
     run = _Run.checked(model, x, method, target, at, context, seed, keys, chunk, precision, device)
-    parts = list(run.batches(progress))
+    parts = list(stepwise(run.batches(progress), run.query.x.device))
     return run.attribution(_joined([estimate for estimate, _ in parts]), _cat([change for _, change in parts]))
 
 
@@ -132,7 +138,7 @@ def explain_live(
     [2, 4, 6]
     """
     run = _Run.checked(model, x, method, target, at, context, seed, keys, chunk, precision, device)
-    return run.live()
+    return stepwise(run.live(), run.query.x.device)
 
 
 @dataclass(frozen=True)
@@ -169,43 +175,44 @@ class _Run:
     ) -> _Run:
         started = time.perf_counter()
         check_method(method)
-        _check_model(model)
-        _check_rows(x, layer=at is not None)
-        _check_seed(seed)
+        check_model(model)
+        check_rows(x, layer=at is not None)
+        check_seed(seed)
         goal = as_target(target)
-        named = _check_keys(keys, len(x))
-        context = _check_context(context, len(x))
+        named = check_keys(keys, len(x))
+        context = check_context(context, len(x))
         asked = model
-        model = _on_device(model, device)
-        place = _device_of(model, x)
-        _check_dtype(model, x)
-        x, context = _plain(x).to(place), tuple(_plain(part).to(place) for part in context)
-        if at is not None:
-            view = seen_from(model, _same_layer(asked, model, at))
-            with _refusals(asked, x):
-                h = view.capture(x, *context)
-            x, context, model = h, (x, *context), view
-        schedule = _schedule(x, chunk, precision)
-        query = Query.of(
-            x, torch.zeros(len(x), dtype=torch.int64, device=place), seed=seed, keys=named, context=context
-        )
-        output = _first_look(model, query, schedule)
-        _check_smooth(output, f"the output of {type(asked).__name__}")
-        index = goal.resolve(output)
-        _check_smooth(goal.score(output, index), "the score that the target gives")
-        query = Query.of(x, index, seed=seed, keys=named, context=context, scorer=goal.score)
-        score = query.scores(output)
-        _check_finite(score, "the score")
+        model = on_device(model, device)
+        place = device_of(model, x)
+        check_dtype(model, x)
+        x, context = without_history(x).to(place), tuple(without_history(part).to(place) for part in context)
+        with own_arithmetic(place):
+            if at is not None:
+                view = seen_from(model, same_layer(asked, model, at))
+                with refusals(asked, x):
+                    h = view.capture(x, *context)
+                x, context, model = h, (x, *context), view
+            schedule = schedule_for(x, chunk, precision)
+            query = Query.of(
+                x, torch.zeros(len(x), dtype=torch.int64, device=place), seed=seed, keys=named, context=context
+            )
+            output = first_look(model, query, schedule)
+            check_classes(asked, output)
+            check_smooth(output, f"the output of {type(asked).__name__}")
+            index = goal.resolve(output)
+            check_smooth(goal.score(output, index), "the score that the target gives")
+            query = Query.of(x, index, seed=seed, keys=named, context=context, scorer=goal.score)
+            method.check(query)
+            score = query.scores(output)
+            check_finite(score, "the score")
         layer = None if at is None else at if isinstance(at, str) else type(at).__name__
         return _Run(method, goal.kind, model, query, schedule, output, score, named, seed, asked, layer, started)
 
-    # The caller may be under no_grad or inference_mode, which would leave nothing to differentiate.
-    @torch.inference_mode(False)
-    @torch.enable_grad()
     def batches(self, progress: Callable[[Progress], object] | None) -> Iterator[tuple[Estimate, Tensor | None]]:
         """The rows in batches of one chunk, each to its end: what is held beside the result does not grow with N."""
         passes, before = self.method.passes, 0
-        for batch in self.query.split(self.schedule.chunk):
+        for rows in self.query.split(self.schedule.chunk):
+            batch = self.method.prepare(self.model, rows, self.schedule)
             partial: Partial | None = None
             for partial in self.method.partials(self.model, batch, self.schedule):
                 if progress is not None:
@@ -215,16 +222,16 @@ class _Run:
             yield partial.estimate(), self.method.change(self.model, batch, self.schedule)
             before += len(batch)
 
-    @torch.inference_mode(False)
-    @torch.enable_grad()
     def live(self) -> Iterator[Attribution]:
         """All rows at once, as they get better."""
-        change = self.method.change(self.model, self.query, self.schedule)
-        for partial in self.method.partials(self.model, self.query, self.schedule):
+        query = self.method.prepare(self.model, self.query, self.schedule)
+        change = self.method.change(self.model, query, self.schedule)
+        for partial in self.method.partials(self.model, query, self.schedule):
             yield self.attribution(partial.estimate(), change)
 
     def attribution(self, estimate: Estimate, change: Tensor | None) -> Attribution:
         value, stderr, draws = estimate
+        completeness = None if change is None else Completeness(value.flatten(1).sum(1).cpu(), change.cpu())
         network = self.asked if isinstance(self.asked, Network) else None
         return Attribution(
             maps=value.cpu(),
@@ -234,18 +241,40 @@ class _Run:
             score=self.score.cpu(),
             draws=draws.cpu(),
             passes=self.method.cost(draws).cpu(),
-            completeness=None if change is None else Completeness(value.flatten(1).sum(1).cpu(), change.cpu()),
+            completeness=completeness,
             recipe=to_recipe(self.method),
-            unit=self.method.unit,
+            unit=unit_of(self.method, self.kind, self.layer),
+            unsigned=self.method.unsigned,
+            converged=self.converged(estimate, completeness),
             kind=self.kind,
             seed=self.seed,
             provenance=self.provenance(),
             keys=self.keys,
             output=self.output.cpu() if self.output.ndim == 2 else None,
-            picture=network.show(self.query.x.cpu()) if network is not None and self.layer is None else None,
+            picture=self.picture(network),
             classes=() if network is None else network.classes,
             data=tuple(part.tensor for part in data_in(self.method)),
         )
+
+    def picture(self, network: Network | None) -> Tensor | None:
+        """The network's inputs as a person would see them, where it says how and they are pictures."""
+        x = self.input
+        if network is None or x.ndim != 4 or x.shape[1] != network.preprocessing.channels:
+            return None
+        return network.show(x.cpu())
+
+    @property
+    def input(self) -> Tensor:
+        """What the network takes, also where a layer's output is explained: the view of a layer has it first in its context."""
+        return self.query.x if self.layer is None else self.query.context[0]
+
+    def converged(self, estimate: Estimate, completeness: Completeness | None) -> Tensor | None:
+        """Did each row reach the tolerance that was asked for? None where none was."""
+        tolerance = self.method.tolerance
+        if tolerance is None:
+            return None
+        error = relative_error(estimate).cpu() if completeness is None else completeness.error
+        return error <= tolerance
 
     def provenance(self) -> dict[str, Any]:
         from smoothgrad import __version__
@@ -261,6 +290,7 @@ class _Run:
             "model": name,
             "fingerprint": fingerprint(self.asked.net if isinstance(self.asked, Network) else self.asked),
             "layer": self.layer,
+            "input": list(self.input.shape[1:]),
             "dtype": str(self.query.x.dtype if autocast is None else autocast).removeprefix("torch."),
             "chunk": self.schedule.chunk,
             "seconds": round(time.perf_counter() - self.started, 3),
@@ -277,168 +307,3 @@ def _cat(parts: Sequence[Tensor | None]) -> Tensor | None:
     """Batches as one, on the CPU; None where a batch has none."""
     known = [part.cpu() for part in parts if part is not None]
     return torch.cat(known) if len(known) == len(parts) else None
-
-
-# --- checks at the door ---------------------------------------------------------------------------------------------------
-
-
-def check_method(method: object) -> None:
-    """Raises `BadMethod` for what is no Explainer, and says how to get one."""
-    if isinstance(method, Explainer):
-        return
-    if isinstance(method, str):
-        raise BadMethod(f"the method is text; build it first: method=from_recipe({method!r})")
-    if callable(method):
-        name = getattr(method, "__name__", repr(method))
-        raise BadMethod(f"the method is {name} itself; call it: method={name}()")
-    raise BadMethod(f"the method is {method!r}; give an Explainer, such as smoothgrad(noise=0.15, samples=50)")
-
-
-def _check_model(model: object) -> None:
-    if not isinstance(model, nn.Module):
-        raise BadModel(f"the model is a {type(model).__name__}; give a torch.nn.Module, or a Network from load(...)")
-    if any(part.is_inference() for part in model.parameters()):
-        raise BadModel(
-            f"{type(model).__name__} was made under torch.inference_mode(), so that nothing can be differentiated through its "
-            "weights; make or load it outside"
-        )
-    for name, module in model.named_modules():
-        if module.training:
-            where = f"its part {name!r} is" if name else "it is"
-            raise ModelInTraining(
-                f"{type(model).__name__} must be in eval mode, but {where} in training mode, where dropout and batch norm "
-                "would change or mix the rows; call model.eval() first"
-            )
-
-
-def _check_rows(x: object, *, layer: bool) -> None:
-    if not isinstance(x, Tensor):
-        raise BadInput(f"x is a {type(x).__name__}; give a tensor of rows (N, *S), such as torch.as_tensor(x)[None]")
-    if x.layout != torch.strided:
-        raise BadInput(f"x is laid out as {x.layout}; pass x.to_dense()")
-    if (
-        not layer and not x.is_floating_point()
-    ):  # seen from a layer, x may be what the layer takes, such as numbers of words
-        raise BadInput(
-            f"x holds {str(x.dtype).removeprefix('torch.')}; gradients need floating point: convert it as the network was "
-            "trained, such as x.float() / 255"
-        )
-    if x.ndim < 2 or x.numel() == 0:
-        what = "an empty batch" if x.numel() == 0 else "no batch of rows"
-        raise BadInput(f"x has shape {tuple(x.shape)}: {what}; give rows (N, *S) with N >= 1, for one row x[None]")
-    _check_finite(x, "x", BadInput)
-
-
-def _check_finite(values: Tensor, what: str, error: type[BadInput | NonFinite] = NonFinite) -> None:
-    broken = ~values.reshape(len(values), -1).isfinite().all(1)
-    if broken.any():
-        row = int(broken.nonzero()[0])
-        kind = "NaN" if values[row].isnan().any() else "infinity"
-        more = f" (and {int(broken.sum()) - 1} more rows)" if int(broken.sum()) > 1 else ""
-        raise error(f"{what} of row {row} holds {kind}{more}; no map can be made of it: check the data and the network")
-
-
-def _check_smooth(values: object, what: str) -> None:
-    if isinstance(values, Tensor) and not values.is_floating_point():
-        raise NotDifferentiable(
-            f"{what} holds {str(values.dtype).removeprefix('torch.')}, which cannot be differentiated; explain the scores from "
-            "before argmax or rounding"
-        )
-
-
-def _check_seed(seed: object) -> None:
-    if isinstance(seed, bool) or not isinstance(seed, int) or not -(2**63) <= seed < 2**63:
-        raise BadInput(f"the seed is {seed!r}; give an integer that fits in 64 bits")
-
-
-def _check_keys(keys: Keys, rows: int) -> Tensor:
-    if keys is None:
-        return torch.arange(rows)
-    try:
-        named = torch.as_tensor(keys, device="cpu")
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise BadInput(f"keys must be {rows} integers of 64 bits, one per row, got {keys!r}") from error
-    if named.shape != (rows,) or named.is_floating_point() or named.dtype == torch.bool:
-        raise BadInput(f"keys must be {rows} integers, one per row, got {named.dtype} of shape {tuple(named.shape)}")
-    return named.to(torch.int64)
-
-
-def _check_context(context: object, rows: int) -> tuple[Tensor, ...]:
-    parts = context if isinstance(context, tuple | list) else (context,)
-    for place, part in enumerate(parts):
-        if not isinstance(part, Tensor) or part.ndim == 0 or len(part) != rows:
-            got = tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__
-            raise BadInput(f"context[{place}] must be a tensor with one entry for each of the {rows} rows, got {got}")
-    return tuple(parts)
-
-
-def _check_dtype(model: nn.Module, x: Tensor) -> None:
-    if not x.is_floating_point():
-        return
-    dtype = next((part.dtype for part in model.parameters() if part.is_floating_point()), x.dtype)
-    if dtype != x.dtype:
-        want = str(dtype).removeprefix("torch.")
-        raise BadInput(f"x holds {str(x.dtype).removeprefix('torch.')}, the model {want}; pass x.to(torch.{want})")
-
-
-def _schedule(x: Tensor, chunk: int | None, precision: str) -> Schedule:
-    if precision not in get_args(Precision):
-        raise BadMethod(f"no precision {precision!r}; {nearest(str(precision), get_args(Precision))}")
-    if chunk is not None and (isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1):
-        raise BadMethod(f"chunk is {chunk!r}; give the largest number of rows in one model call, at least 1, or None")
-    own = Schedule.for_rows(x.shape[1:])
-    return Schedule(own.chunk if chunk is None else chunk, torch.bfloat16 if precision == "bfloat16" else None)
-
-
-def _on_device(model: nn.Module, device: str | torch.device | None) -> nn.Module:
-    if device is None:
-        return model
-    try:
-        there = torch.empty(0, device=torch.device(device)).device  # "cuda" is "cuda:0" to compare with
-    except (RuntimeError, AssertionError, TypeError) as error:
-        raise BadInput(f"cannot compute on device {str(device)!r}: {error}".splitlines()[0]) from error
-    tensors = [*model.parameters(), *model.buffers()]
-    return model if all(part.device == there for part in tensors) else copy.deepcopy(model).to(there)
-
-
-def _device_of(model: nn.Module, x: Tensor) -> torch.device:
-    place = next((part.device for part in model.parameters()), x.device)
-    if place.type == "meta":
-        raise BadModel(
-            f"{type(model).__name__} is on the device 'meta', where it has no values; load its weights first"
-        )
-    return place
-
-
-def _same_layer(asked: nn.Module, model: nn.Module, at: str | nn.Module) -> str | nn.Module:
-    """The layer by name, where the model was copied: the layer that the user gave is not part of the copy."""
-    return at if asked is model or isinstance(at, str) else seen_from(asked, at).name
-
-
-def _plain(rows: Tensor) -> Tensor:
-    """Rows without a history. Those made under inference_mode must be copied before anything can be differentiated."""
-    return rows.clone() if rows.is_inference() else rows.detach()
-
-
-def _first_look(model: nn.Module, query: Query, schedule: Schedule) -> Tensor:
-    """The output on the clean rows."""
-    with torch.no_grad(), _refusals(model, query.x):
-        output = torch.cat([output_of(model, part, schedule) for part in query.split(schedule.chunk)])
-    if output.isnan().any():
-        _check_finite(output, "the output")
-    return output
-
-
-@contextmanager
-def _refusals(model: nn.Module, x: Tensor) -> Iterator[None]:
-    """What the network refuses is said with the rows' shape."""
-    try:
-        yield
-    except (torch.OutOfMemoryError, SmoothGradError):
-        raise
-    except (RuntimeError, ValueError, AssertionError, IndexError, TypeError) as error:
-        shape, dtype = tuple(x.shape[1:]), str(x.dtype).removeprefix("torch.")
-        raise BadInput(
-            f"{type(model).__name__} cannot take {len(x)} rows of shape {shape} ({dtype}): {error}; pass rows as the "
-            "network was trained on them, and its other inputs as context=(...)"
-        ) from error

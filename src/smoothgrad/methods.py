@@ -16,7 +16,7 @@ from smoothgrad.citations import PAPERS, Paper
 from smoothgrad.core.explainer import Explainer
 from smoothgrad.core.reduce import SquareMean, Variance
 from smoothgrad.core.sampler import Until
-from smoothgrad.core.value import Data
+from smoothgrad.core.value import Data, Value, fields_of
 from smoothgrad.errors import BadMethod
 from smoothgrad.explainers.finish import TimesInput
 from smoothgrad.explainers.gradient import Gradient
@@ -196,7 +196,8 @@ def deconvnet() -> Explainer:
 def rectgrad(q: float = 98.0) -> Explainer:
     """The gradient that passes a ReLU only where activation * relevance is above its q-th percentile; times the input.
 
-    Map (N, *S), signed. Raises `RuleDidNothing` for a network without ReLUs. Kim, Seo et al. 2019.
+    Map (N, *S), signed. Rows are asked one at a time. Raises `RuleDidNothing` for a network without ReLUs.
+    Kim, Seo et al. 2019.
 
     >>> rectgrad()
     Gradient(rule=Rectified(q=98.0)).then(TimesInput())
@@ -254,6 +255,44 @@ METHODS: dict[str, Method] = _table(
     Method(deconvnet, "R↓ = R↑ · [R↑>0] at each ReLU", ("zeiler2013",)),
     Method(rectgrad, "R↓ = R↑ · [a·R↑ > t_q] at each ReLU, then · x", ("kim2019",)),
 )
+
+
+def named(method: Explainer) -> str:
+    """The method by the name that a person would give it, where it has one; else its recipe.
+
+    >>> from smoothgrad import Gaussian
+    >>> named(Gradient().over(Gaussian(noise=0.15, samples=50)))
+    'smoothgrad(noise=0.15, samples=50)'
+    >>> named(gradient().over(Gaussian(noise=0.1, samples=8, unit="absolute"), Variance()))
+    "vargrad(noise=0.1, samples=8, unit='absolute')"
+    """
+    held = _held(method)
+    for entry in reversed(METHODS.values()):  # guided_backprop() before gradient(rule=Guided())
+        parameters = inspect.signature(entry.make).parameters.values()
+        given = {p.name: held[p.name] for p in parameters if p.name in held}
+        if "tolerance" in given:
+            given.pop("steps", None)  # one or the other
+        try:
+            found = entry.make(**given)
+        except (BadMethod, TypeError):  # these fields do not make such a method
+            continue
+        if found == method:
+            said = {p.name: given[p.name] for p in parameters if p.name in given and _said(given[p.name], p.default)}
+            return f"{entry.name}({', '.join(f'{name}={value!r}' for name, value in said.items())})"
+    return repr(method)
+
+
+def _held(piece: Any) -> dict[str, Any]:
+    """Every field inside a method by its name; the outermost of a name."""
+    held: dict[str, Any] = {}
+    for field, value in fields_of(piece) if isinstance(piece, Value) else ():
+        held = {**_held(value), **held}
+        held[field.name] = value
+    return held
+
+
+def _said(value: object, default: object) -> bool:
+    return value != default or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
 def citation(method: Explainer) -> str:

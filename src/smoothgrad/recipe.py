@@ -16,9 +16,9 @@ from torch import Tensor
 from smoothgrad import targets
 from smoothgrad.core import reduce
 from smoothgrad.core.explainer import Explainer, Over, Then
-from smoothgrad.core.sampler import Until
+from smoothgrad.core.sampler import Sampler, Until
 from smoothgrad.core.value import Data, Value, fields_of
-from smoothgrad.errors import BadRecipe, SmoothGradError, nearest
+from smoothgrad.errors import BadRecipe, nearest
 from smoothgrad.explainers import finish
 from smoothgrad.explainers.gradient import Gradient
 from smoothgrad.explainers.refined import Refined
@@ -47,6 +47,9 @@ PIECES: dict[str, type[Value]] = {
     )
 }
 MAKERS: dict[str, Callable[..., Any]] = {**PIECES, **{name: method.make for name, method in METHODS.items()}}
+TARGETS: dict[str, Callable[..., Any]] = {
+    name: piece for name, piece in PIECES.items() if issubclass(piece, targets.Target)
+}
 TENSORS = {"rows", "data"}  # the parameters that hold a tensor
 
 
@@ -78,7 +81,7 @@ def target_from_recipe(text: str) -> targets.Target:
     >>> target_from_recipe("Contrast(Class(3), Class(5))")
     Contrast(this=Class(index=3), that=Class(index=5))
     """
-    return _expect(_Builder((), None).text(text), targets.Target, text)
+    return _expect(_Builder((), None, TARGETS, "Contrast(Class(3), Top())").text(text), targets.Target, text)
 
 
 def to_data(piece: Any) -> Any:
@@ -116,14 +119,24 @@ def data_in(piece: Any) -> list[Data]:
 
 def _expect(piece: Any, kind: type[T], text: str) -> T:
     if not isinstance(piece, kind):
-        raise BadRecipe(f"{text!r} is no {kind.__name__.lower()}, but {type(piece).__name__}")
+        words = f"{text!r} is no {kind.__name__.lower()}, but {type(piece).__name__}"
+        inside = isinstance(piece, Sampler) and kind is Explainer
+        raise BadRecipe(f"{words}; write gradient().over({text.strip()})" if inside else words)
     return piece
 
 
 class _Builder:
     """Builds pieces from text or plain data, given the tensors that they may name."""
 
-    def __init__(self, data: Sequence[Tensor], read: Read | None) -> None:
+    def __init__(
+        self,
+        data: Sequence[Tensor],
+        read: Read | None,
+        makers: dict[str, Callable[..., Any]] | None = None,
+        example: str = "smoothgrad(noise=0.1)",
+    ) -> None:
+        self.makers = MAKERS if makers is None else makers
+        self.example = example
         self.data = {f"data:{Data(tensor).digest}": tensor for tensor in data}
         self.read = read
 
@@ -131,13 +144,14 @@ class _Builder:
         try:
             tree = ast.parse(text.strip(), mode="eval")
         except (SyntaxError, ValueError, RecursionError) as error:
-            raise BadRecipe(f"cannot read the recipe {text!r}: {error}; write it as smoothgrad(noise=0.1)") from error
+            why = "it is empty" if not text.strip() else error.msg if isinstance(error, SyntaxError) else str(error)
+            raise BadRecipe(f"cannot read the recipe {text!r}: {why}; write it as {self.example}") from error
         return self._node(tree.body, text)
 
     def _node(self, node: ast.expr, text: str) -> Any:
         match node:
             case ast.Call(func=ast.Name(id=name)):
-                return self._call(name, MAKERS.get(name), node, text)
+                return self._call(name, self.makers.get(name), node, text)
             case ast.Call(func=ast.Attribute(value=inner, attr="over" | "then" as verb)):
                 explainer = _expect(self._node(inner, text), Explainer, text)
                 return self._call(verb, explainer.over if verb == "over" else explainer.then, node, text)
@@ -149,16 +163,16 @@ class _Builder:
                 return -number
             case ast.Tuple(elts=parts) | ast.List(elts=parts):
                 return tuple(self._node(part, text) for part in parts)
-            case ast.Name(id=name) if name in MAKERS:
+            case ast.Name(id=name) if name in self.makers:
                 raise BadRecipe(f"{name} in {text!r} must be called: write {name}()")
             case ast.Name(id=name):
-                raise BadRecipe(f"no method or piece {name!r}; {nearest(name, MAKERS)}")
+                raise BadRecipe(f"no method or piece {name!r}; {nearest(name, self.makers)}")
             case _:
                 raise BadRecipe(f"cannot read {ast.unparse(node)!r} in the recipe {text!r}")
 
     def _call(self, name: str, make: Callable[..., Any] | None, node: ast.Call, text: str) -> Any:
         if make is None:
-            raise BadRecipe(f"no method or piece {name!r}; {nearest(name, MAKERS)}")
+            raise BadRecipe(f"no method or piece {name!r}; {nearest(name, self.makers)}")
         if any(keyword.arg is None for keyword in node.keywords):
             raise BadRecipe(f"cannot read ** in the recipe {text!r}")
         args = [self._node(arg, text) for arg in node.args]
@@ -174,13 +188,12 @@ class _Builder:
                 raise BadRecipe(f"{name} has no parameter {given!r}; {nearest(given, signature.parameters)}")
         try:
             bound = signature.bind(*args, **named)
-            for parameter in TENSORS & bound.arguments.keys():
-                bound.arguments[parameter] = self._tensor(name, bound.arguments[parameter])
-            return make(*bound.args, **bound.kwargs)
         except TypeError as error:
-            if isinstance(error, SmoothGradError):
-                raise
-            raise BadRecipe(f"cannot make {name}{signature}: {error}") from error
+            takes = ", ".join(signature.parameters) or "nothing"
+            raise BadRecipe(f"cannot make {name}, which takes {takes}: {error}") from error
+        for parameter in TENSORS & bound.arguments.keys():
+            bound.arguments[parameter] = self._tensor(name, bound.arguments[parameter])
+        return make(*bound.args, **bound.kwargs)
 
     def _tensor(self, name: str, given: Any) -> Any:
         if not isinstance(given, str):

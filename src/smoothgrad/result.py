@@ -18,8 +18,9 @@ from torch import Tensor
 
 from smoothgrad.core.explainer import Explainer, Over, Then, relative_error
 from smoothgrad.core.reduce import Estimate, Together
-from smoothgrad.errors import BadInput
+from smoothgrad.errors import BadInput, BadRecipe
 from smoothgrad.files import write_aside
+from smoothgrad.methods import named
 from smoothgrad.recipe import from_recipe, to_recipe
 
 if TYPE_CHECKING:
@@ -62,10 +63,12 @@ class Attribution:
     completeness: Completeness | None  # path methods only
     recipe: str  # one line that rebuilds the method
     unit: str  # what one unit of the map is, in words
+    unsigned: bool  # can the map never be negative, as squares and variances?
     kind: str  # what the score is: "score", "probability", "log probability", "contrast" or "function"
     seed: int
     provenance: Mapping[str, Any]  # versions, model fingerprint, device, seconds, ...
     keys: Tensor  # (N,) the rows' names for randomness
+    converged: Tensor | None = None  # (N,) was the tolerance reached that was asked for? None where none was
     output: Tensor | None = None  # (N, K) the network's output at x, where it has classes
     picture: Tensor | None = None  # (N, 3, H, W) in [0, 1]: x as a person would see it, where that is known
     classes: tuple[str, ...] = ()
@@ -92,7 +95,8 @@ class Attribution:
         shape = " x ".join(map(str, self.maps.shape[1:]))
         error = self.relative_error
         how_sure = "" if error is None or not len(self) else f", relative error {float(error.max()):.2f}"
-        return f"<Attribution of {len(self)} rows of {shape} by {self.recipe}, seed {self.seed}{how_sure}>"
+        rows = "1 row" if len(self) == 1 else f"{len(self)} rows"
+        return f"<Attribution of {rows} of {shape} by {self.recipe}, seed {self.seed}{how_sure}>"
 
     @property
     def relative_error(self) -> Tensor | None:
@@ -110,6 +114,14 @@ class Attribution:
     def _several(self) -> bool:
         """Are there several maps per row, from Together?"""
         return self.maps.ndim > self.x.ndim
+
+    @property
+    def title(self) -> str:
+        """The method by the name that a person would give it."""
+        try:
+            return named(self.method())
+        except BadRecipe:  # pieces of your own, which a recipe cannot name
+            return self.recipe
 
     def method(self) -> Explainer:
         """The method itself, rebuilt from the recipe."""
@@ -136,7 +148,8 @@ class Attribution:
                 maps=self.maps[:, place],
                 stderr=stderr if known else None,
                 recipe=to_recipe(alone),
-                unit=alone.unit,
+                unit=unit_of(alone, self.kind, self.provenance["layer"]),
+                unsigned=alone.unsigned,
             )
         return parts
 
@@ -189,7 +202,7 @@ class Attribution:
         """
         from smoothgrad.view.figure import figure
 
-        kinds = self.parts() if self._several else {self.recipe: self}
+        kinds = self.parts() if self._several else {self.title: self}
         rows: list[list[Panel | None]] = []
         for row in range(len(self)):
             shown = self.picture_panel(row)
@@ -251,17 +264,46 @@ class Attribution:
         map_, x = self.maps[row], self.x[row]
         stderr = None if self.stderr is None else self.stderr[row]
         error = None if self.relative_error is None else float(self.relative_error[row])
+        note = "" if self.converged is None or self.converged[row] else "tolerance not reached"
+        if self._words:
+            # One value per word: its embedding's dimensions are no places that a reader could look at.
+            spread = None if stderr is None else stderr.square().sum(-1).sqrt()
+            names = tuple(f"position {place}" for place in range(len(map_)))
+            return FeaturesPanel(
+                map_.sum(-1), spread, names=names, title=title, note=note, relative_error=error, unit=self.unit
+            )
         if map_.ndim == 1:
-            return FeaturesPanel(map_, stderr, x, title=title, relative_error=error, unit=self.unit)
+            return FeaturesPanel(
+                map_, stderr, x, title=title, note=note, relative_error=error, unit=self.unit, unsigned=self.unsigned
+            )
         if map_.ndim == 2:
-            return SignalPanel(map_, x, stderr, title=title, relative_error=error, unit=self.unit)
-        beneath = None if self.picture is None else self.picture[row]
-        return MapPanel(map_, stderr, x, beneath, title=title, relative_error=error, unit=self.unit)
+            return SignalPanel(
+                map_, x, stderr, title=title, note=note, relative_error=error, unit=self.unit, unsigned=self.unsigned
+            )
+        fits = self.picture is not None and self.picture.shape[-2:] == map_.shape[-2:]
+        beneath = self.picture[row] if self.picture is not None and fits else None
+        return MapPanel(
+            map_,
+            stderr,
+            x,
+            beneath,
+            title=title,
+            note=note,
+            relative_error=error,
+            unit=self.unit,
+            unsigned=self.unsigned,
+        )
+
+    @property
+    def _words(self) -> bool:
+        """Are these maps (words, dimensions) of an embedding: of a layer whose input is one number per word?"""
+        words = self.provenance["input"]
+        return self.provenance["layer"] is not None and len(words) == 1 and list(self.maps.shape[1:-1]) == words
 
     def label(self, row: int = 0) -> str:
         """What the map of a row explains, in words, with its value."""
         number = self.kind if "probability" in self.kind else "score"
-        return f"{self.target_name(row)}, {number} {float(self.score[row]):.2f}"
+        return f"{self.target_name(row)}, {number} {float(self.score[row]):.2f}".replace(" -", " −")
 
     def target_name(self, row: int = 0) -> str:
         """What the map of a row explains, in words: a class, "a rather than b", or "your function"."""
@@ -287,9 +329,20 @@ def _rebuilt(tensors: dict[str, Tensor], plain: dict[str, Any]) -> Attribution:
 
 
 _ALWAYS = ("maps", "x", "target", "score", "draws", "passes", "keys")
-_PER_ROW = (*_ALWAYS, "stderr", "output", "picture")
-_PLAIN = ("recipe", "unit", "kind", "seed", "classes", "names")
+_PER_ROW = (*_ALWAYS, "stderr", "converged", "output", "picture")
+_PLAIN = ("recipe", "unit", "unsigned", "kind", "seed", "classes", "names")
 assert {*_PER_ROW, *_PLAIN} == {field.name for field in fields(Attribution)} - {"completeness", "provenance", "data"}
+
+
+def unit_of(method: Explainer, kind: str, layer: str | None) -> str:
+    """The unit of a method's map, with what the score is and what it is explained by.
+
+    >>> from smoothgrad import Gradient
+    >>> unit_of(Gradient(), "probability", "conv2")
+    'probability per unit of conv2'
+    """
+    unit = method.unit if layer is None else method.unit.replace("of input", f"of {layer}")
+    return unit.replace("score", kind) if "probability" in kind else unit
 
 
 def _png(page: Figure) -> bytes:

@@ -23,6 +23,8 @@ from smoothgrad.errors import BadTarget
 class Target(Value, ABC):
     """Which score: `resolve` finds the class on the clean output, `score` reads it from any output."""
 
+    _fault = BadTarget
+
     @property
     def kind(self) -> str:
         """What the number is: "score", "probability", "log probability", "contrast" or "function"."""
@@ -45,6 +47,7 @@ class Top(Target):
     rank: int = 0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.rank < 0:
             raise BadTarget(f"Top needs rank >= 0, got {self.rank}")
 
@@ -102,12 +105,20 @@ class Contrast(Target):
     kind = "contrast"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for part in (self.this, self.that):
             if not isinstance(part, Top | Class | Classes):
                 raise BadTarget(f"Contrast takes Top, Class or Classes on both sides, got {part!r}")
 
     def resolve(self, output: Tensor) -> Tensor:
-        return torch.stack([self.this.resolve(output), self.that.resolve(output)], dim=1)
+        pair = torch.stack([self.this.resolve(output), self.that.resolve(output)], dim=1)
+        same = (pair[:, 0] == pair[:, 1]).nonzero().flatten().tolist()
+        if same:
+            raise BadTarget(
+                f"{self!r} compares class {int(pair[same[0], 0])} with itself in row {same[0]}: the difference is zero "
+                "everywhere; give two classes"
+            )
+        return pair
 
     def score(self, output: Tensor, index: Tensor) -> Tensor:
         return pick(output, index[:, 0]) - pick(output, index[:, 1])
@@ -126,10 +137,16 @@ class Probability(Target):
         return "log probability" if self.log else "probability"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not isinstance(self.of, Top | Class | Classes):
             raise BadTarget(f"Probability takes Top, Class or Classes, got {self.of!r}")
 
     def resolve(self, output: Tensor) -> Tensor:
+        if _classes(output) == 1:
+            raise BadTarget(
+                "the softmax of a single output is always 1; explain the output itself, or its sigmoid: "
+                "target=lambda output: output[:, 0].sigmoid()"
+            )
         return self.of.resolve(output)
 
     def score(self, output: Tensor, index: Tensor) -> Tensor:
@@ -187,9 +204,10 @@ def as_target(target: TargetLike) -> Target:
 
 def _classes(output: Tensor) -> int:
     if output.ndim != 2:
+        example = "output" if output.ndim == 1 else f"output.mean({tuple(range(1, output.ndim))})"
         raise BadTarget(
             f"the output has shape {tuple(output.shape)}, not (rows, classes); give a callable that makes one score "
-            "per row of it, such as target=lambda output: output.mean((1, 2))"
+            f"per row of it, such as target=lambda output: {example}"
         )
     return output.shape[1]
 

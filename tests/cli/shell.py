@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -66,6 +67,21 @@ def digits(folder: Path, count: int = 3) -> Path:
         values = (picture * 255).round().byte().permute(1, 2, 0).numpy()
         Image.fromarray(values).save(folder / f"digit{number}.png")
     return folder
+
+
+def stop_after(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C in the map after so many."""
+    module = sys.modules["smoothgrad.explain"]
+    real, done = module.explain, 0
+
+    def explain(*arguments: Any, **named: Any) -> Any:
+        nonlocal done
+        if done == count:
+            raise KeyboardInterrupt
+        done += 1
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(module, "explain", explain)
 
 
 def names(folder: Path) -> list[str]:

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 import smoothgrad as sg
-from tests.cli.shell import digits, names, run
+from tests.cli.shell import digits, names, run, stop_after
 
 TWO = ("--method", "gradient", "--method", "smoothgrad(noise=0.15, samples=4)")
 
@@ -43,12 +43,44 @@ def test_the_maps_are_those_of_compare_in_python(photos: Path, tmp_path: Path) -
     )
     net = sg.load("digits")
     x = torch.cat([net.read(photos / f"digit{number}.png") for number in range(2)])
-    table = sg.compare(net, x, methods=[sg.gradient(), sg.smoothgrad(noise=0.15, samples=4)], seed=3)
+    files = [tmp_path / "out" / "maps" / f"digit{number}-gradient.safetensors" for number in range(2)]
+    keys = torch.cat([sg.Attribution.load(file).keys for file in files])
+    table = sg.compare(net, x, methods=[sg.gradient(), sg.smoothgrad(noise=0.15, samples=4)], seed=3, keys=keys)
     for number, row in enumerate(table.rows):
         for name, cell in zip(("gradient", "smoothgrad-noise-0.15-samples-4"), row.cells, strict=True):
             saved = sg.Attribution.load(tmp_path / "out" / "maps" / f"digit{number}-{name}.safetensors")
             assert isinstance(cell, sg.Attribution)
             torch.testing.assert_close(saved.maps, cell.maps, atol=1e-6, rtol=1e-5)
+
+
+def test_what_is_done_when_the_work_is_stopped_is_shown(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_after(3, monkeypatch)  # the second picture has one map of two
+    answer = run("compare", photos, "-m", "digits", *TWO, "--out", tmp_path / "out")
+    assert answer.code == 1
+    assert "stopped; 1 picture is done and kept in" in answer.error
+    assert names(tmp_path / "out") == [
+        "grid.png",
+        "index.html",
+        "maps/digit0-gradient.safetensors",
+        "maps/digit0-smoothgrad-noise-0.15-samples-4.safetensors",
+        "table.csv",
+    ]
+
+
+def test_a_shared_scale_changes_the_grid(photos: Path, tmp_path: Path) -> None:
+    for name, look in {"own": [], "shared": ["--shared"]}.items():
+        run("compare", photos, "-m", "digits", *TWO, *look, "--format", "png", "-q", "--out", tmp_path / name)
+    assert (tmp_path / "own" / "grid.png").read_bytes() != (tmp_path / "shared" / "grid.png").read_bytes()
+
+
+def test_a_map_that_did_not_reach_its_tolerance_is_marked(photos: Path, tmp_path: Path) -> None:
+    short = ("--method", "smoothgrad(samples=Until(0.001, least=4, most=8))")
+    answer = run("compare", photos, "-m", "digits", *short, "--format", "csv", "--out", tmp_path / "out")
+    assert answer.code == 0
+    assert answer.error.count("not settled: digit") == 2
+    assert "! stopped before its tolerance was reached" in answer.out
 
 
 def test_without_methods_there_are_four(photos: Path, tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 import smoothgrad as sg
-from tests.cli.shell import QUICK, digits, names, run
+from smoothgrad.cli.work import content_key
+from tests.cli.shell import QUICK, digits, names, run, stop_after
 from tests.nets import DATA, WEIGHTS, cifar_pictures, cifar_resnet
 
 
@@ -35,12 +36,87 @@ def test_the_saved_map_is_the_one_that_python_makes(photos: Path, out: Path) -> 
     run("explain", photos, "-m", "digits", *QUICK, "--seed", 7, "--out", out)
     net = sg.load("digits")
     x = torch.cat([net.read(photos / f"digit{number}.png") for number in range(3)])
-    expected = sg.explain(net, x, method=sg.smoothgrad(noise=0.15, samples=4), seed=7)
-    for number in range(3):
-        saved = sg.Attribution.load(out / f"digit{number}.safetensors")
+    maps = [sg.Attribution.load(out / f"digit{number}.safetensors") for number in range(3)]
+    keys = torch.cat([saved.keys for saved in maps])
+    expected = sg.explain(net, x, method=sg.smoothgrad(noise=0.15, samples=4), seed=7, keys=keys)
+    assert len(set(keys.tolist())) == 3
+    for number, saved in enumerate(maps):
         torch.testing.assert_close(saved.maps, expected[number].maps, atol=1e-6, rtol=1e-5)
         assert saved.names == (f"digit{number}.png",)
         assert saved.target.tolist() == [number]
+
+
+def test_a_picture_gets_the_same_map_in_any_order_folder_and_company(photos: Path, out: Path, tmp_path: Path) -> None:
+    one, two = photos / "digit1.png", photos / "digit2.png"
+    (tmp_path / "broken.png").write_text("no picture")
+    (tmp_path / "copy.png").write_bytes(one.read_bytes())
+    runs = {"one first": [one, two], "two first": [tmp_path / "broken.png", two, one], "copy": [tmp_path / "copy.png"]}
+    for name, files in runs.items():
+        run("explain", *files, "-m", "digits", *QUICK, "--out", out / name)
+    first, *others = [
+        sg.Attribution.load(out / name / f"{'copy' if name == 'copy' else 'digit1'}.safetensors") for name in runs
+    ]
+    for other in others:
+        assert torch.equal(first.maps, other.maps)
+    assert not torch.equal(first.keys, sg.Attribution.load(out / "one first" / "digit2.safetensors").keys)
+
+
+def test_the_networks_own_samples_are_known_by_their_content_too(out: Path) -> None:
+    answer = run("explain", "-m", "digits", "--samples", 3, *QUICK, "--out", out, "--json")
+    rows = sg.load("digits").samples(3)
+    assert [picture["key"] for picture in answer.json["pictures"]] == [content_key(row[None]) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "code"),
+    [
+        (["--target", "ten"], "BadOption", 2),
+        (["--chunk", "x"], "BadOption", 2),
+        (["--tagret", "3"], "BadUsage", 2),
+        (["--weights", "none.pt"], "BadUsage", 2),
+        (["--out", "PHOTOS/digit0.png"], "CannotWrite", 1),
+    ],
+)
+def test_with_json_an_error_is_one_document_too(photos: Path, arguments: list[str], kind: str, code: int) -> None:
+    real = [part.replace("PHOTOS", str(photos)) for part in arguments]
+    answer = run("explain", photos, "-m", "digits", *QUICK, "--json", *real)
+    assert answer.code == code
+    assert list(answer.json) == ["error"]
+    assert answer.json["error"]["kind"] == kind
+    assert len(answer.json["error"]["message"]) > 10
+    assert ("--target" in answer.json["error"]["message"]) == (arguments[0] == "--tagret")
+    assert answer.error
+
+
+def test_a_map_that_did_not_reach_its_tolerance_is_said(photos: Path, out: Path) -> None:
+    picture = (photos / "digit0.png", "-m", "digits", "--format", "safetensors", "--out", out)
+    short = ("--method", "smoothgrad(samples=Until(0.001, least=4, most=8))")
+    answer = run("explain", *picture, *short)
+    assert answer.code == 0
+    assert re.search(
+        r"not settled: digit0\.png stopped at 8 draws with relative error \d\.\d+; raise most or the tolerance",
+        answer.error,
+    )
+    assert "not settled" in answer.out
+    assert run("explain", *picture, *short, "--json").json["pictures"][0]["converged"] is False
+    enough = ("--method", "smoothgrad(samples=Until(0.9, least=4, most=100))", "--json")
+    answer = run("explain", *picture, *enough)
+    assert answer.json["pictures"][0]["converged"] is True
+    assert "not settled" not in answer.error
+
+
+def test_what_is_done_when_the_work_is_stopped_is_shown(
+    photos: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_after(2, monkeypatch)
+    answer = run("explain", photos, "-m", "digits", "--method", "gradient", "--out", out, "--json")
+    assert answer.code == 1
+    assert f"stopped; 2 pictures are done and kept in {out}" in answer.error.replace(" /", "/").replace("in/", "in /")
+    assert [picture["picture"] for picture in answer.json["pictures"]] == ["digit0.png", "digit1.png"]
+    assert answer.json["error"]["kind"] == "Stopped"
+    page = (out / "index.html").read_text()
+    assert "digit1.png" in page
+    assert "digit2.png" not in page
 
 
 def test_json_is_one_document_with_the_numbers_of_the_maps(photos: Path, out: Path) -> None:
@@ -135,7 +211,13 @@ def test_the_pictures_themselves_are_never_overwritten(photos: Path) -> None:
 
 @pytest.mark.parametrize(
     ("target", "expected"),
-    [("3", [3]), ("Class(4)", [4]), ("Contrast(Class(3), Class(5))", [3, 5]), ("Probability(Class(2))", [2])],
+    [
+        ("3", [3]),
+        ("Class(4)", [4]),
+        ("Contrast(Class('3'), 5)", [3, 5]),
+        ("Contrast(Class(3), Class(5))", [3, 5]),
+        ("Probability(Class(2))", [2]),
+    ],
 )
 def test_a_target_is_a_class_or_a_recipe(photos: Path, out: Path, target: str, expected: list[int]) -> None:
     answer = run("explain", photos / "digit0.png", "-m", "digits", "-t", target, *QUICK, "--out", out, "--json")
@@ -150,8 +232,9 @@ def test_classes_of_ones_own_can_be_named_as_the_target(photos: Path, out: Path,
     answer = run("explain", photos / "digit0.png", *mine, "--target", "Seven")
     assert answer.json["pictures"][0]["target"] == 7
     answer = run("explain", photos / "digit0.png", *mine, "--target", "sevn")
-    assert (answer.code, answer.out) == (2, "")
+    assert answer.code == 2
     assert "did you mean 'seven'?" in answer.error
+    assert answer.json["error"]["message"] in answer.error
 
 
 def test_a_layer_is_explained_in_place_of_the_pixels(photos: Path, out: Path) -> None:
@@ -204,6 +287,26 @@ BAD_USAGE = {
     ),
     "a class's number": (["PHOTOS", "-m", "digits", "--target", "10"], "0 to 9"),
     "a class in a recipe": (["PHOTOS", "-m", "digits", "--target", "Contrast(Class(3), Class(77))"], "class 77"),
+    "a class's name in a recipe": (
+        ["PHOTOS", "-m", "digits", "--target", "Contrast(Class('cat'), Top())"],
+        "there is no class 'cat'; known: 0, 1",
+    ),
+    "a target without its brackets": (["PHOTOS", "-m", "digits", "--target", "Top"], "write Top()"),
+    "an empty target": (["PHOTOS", "-m", "digits", "--target", ""], "--target is empty"),
+    "a target's kind": (["PHOTOS", "-m", "digits", "--target", "gradient()"], "'gradient'; known: Class"),
+    "a rule as text": (["PHOTOS", "-m", "digits", "--method", "smoothgrad(rule='guided')"], "rule"),
+    "a baseline as text": (
+        ["PHOTOS", "-m", "digits", "--method", "integrated_gradients(baseline='black')"],
+        "baseline",
+    ),
+    "a reduction as a sampler": (["PHOTOS", "-m", "digits", "--method", "gradient().over(Median())"], "Median"),
+    "a rule as a finish": (["PHOTOS", "-m", "digits", "--method", "gradient().then(Guided())"], "Guided"),
+    "a file without a function": (["PHOTOS", "-m", "NETS"], "nets.py:mobilenet, "),
+    "means of 0 to 255": (["PHOTOS", "-m", "digits", "--mean", "127.5"], "got 127.5; divide by 255"),
+    "a chunk in words": (["PHOTOS", "-m", "digits", "--chunk", "x"], "--chunk is 'x'; give a whole number"),
+    "a cap in words": (["PHOTOS", "-m", "digits", "--cap", "x"], "--cap is 'x'; give a percentile"),
+    "an opacity in words": (["PHOTOS", "-m", "digits", "--overlay", "x"], "--overlay is 'x'; give an opacity"),
+    "a seed in words": (["PHOTOS", "-m", "digits", "--seed", "x"], "--seed is 'x'; give a whole number"),
     "a target's recipe": (["PHOTOS", "-m", "digits", "--target", "Clas(3)"], "did you mean 'Class'?"),
     "a layer": (["PHOTOS", "-m", "digits", "--at", "conv9"], "did you mean 'conv"),
     "a sign": (["PHOTOS", "-m", "digits", "--sign", "sined"], "did you mean 'signed'?"),
@@ -228,7 +331,10 @@ def test_bad_usage_is_2_says_what_to_do_and_writes_nothing(
     tmp_path: Path, photos: Path, out: Path, arguments: list[str], said: str
 ) -> None:
     (tmp_path / "empty").mkdir()
-    real = [part.replace("PHOTOS", str(photos)).replace("EMPTY", str(tmp_path / "empty")) for part in arguments]
+    nets = tmp_path / "nets.py"
+    nets.write_text("def mobilenet(): ...\ndef resnet20(): ...\n")
+    places = {"PHOTOS": photos, "EMPTY": tmp_path / "empty", "NETS": nets}
+    real = [re.sub("PHOTOS|EMPTY|NETS", lambda found: str(places[found[0]]), part) for part in arguments]
     answer = run("explain", *real, "--out", out)
     assert answer.code == 2
     assert answer.out == ""
@@ -280,7 +386,9 @@ def test_a_network_of_ones_own_is_a_function_in_a_file(tmp_path: Path, out: Path
     photos = sorted((DATA / "cifar10-test").glob("*/*.png"), key=lambda file: file.stem)[:4]
     weights = WEIGHTS / "cifar10_resnet20.safetensors"
     run("explain", *photos, "-m", f"{net}:resnet20", "--weights", weights, *QUICK, "--out", out)
-    expected = sg.explain(cifar_resnet(20), cifar_pictures(4)[0], method=sg.smoothgrad(noise=0.15, samples=4))
-    for row, photo in zip(expected, photos, strict=True):
-        saved = sg.Attribution.load(out / f"{photo.stem}.safetensors")
+    maps = [sg.Attribution.load(out / f"{photo.stem}.safetensors") for photo in photos]
+    keys = torch.cat([saved.keys for saved in maps])
+    method = sg.smoothgrad(noise=0.15, samples=4)
+    expected = sg.explain(cifar_resnet(20), cifar_pictures(4)[0], method=method, keys=keys)
+    for row, saved in zip(expected, maps, strict=True):
         torch.testing.assert_close(saved.maps, row.maps, atol=1e-5, rtol=1e-4)

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smoothgrad.cli.inputs import distinct, find_pictures, read_target, slug
-from smoothgrad.errors import BadOption
-from smoothgrad.targets import Class
+from smoothgrad.errors import BadOption, BadRecipe
+from smoothgrad.targets import Class, Contrast, Probability
 
 CLASSES = ("tabby cat", "Egyptian cat", "espresso", "3", "crane", "crane")
 
@@ -62,6 +62,49 @@ def test_a_class_is_named_by_number_or_name(text: str, index: int) -> None:
 def test_a_class_that_does_not_exist_is_told_with_what_does(text: str, said: str) -> None:
     with pytest.raises(BadOption, match=said):
         read_target(text, CLASSES)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Contrast(Class('tabby_cat'), Class('espresso'))",
+        'Contrast(Class("Tabby Cat"), Class(index="ESPRESSO"))',
+        "Contrast(Class(tabby_cat), Class(espresso))",
+        "Contrast('tabby cat', espresso)",
+        "Contrast(Class(0), 2)",
+    ],
+)
+def test_classes_are_named_within_a_recipe_too(text: str) -> None:
+    assert read_target(text, CLASSES) == Contrast(Class(0), Class(2))
+    assert read_target(f"Probability({text[9:-1].rpartition(', ')[0]}, log=True)", CLASSES) == Probability(
+        Class(0), log=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Contrast(Class('expresso'), Top())", "did you mean 'espresso'"),
+        ("Contrast(Class(9), Class('crane'))", "give a number: 4, 5"),
+        ("Contrast(Top, espresso)", r"write Top\(\)"),
+        ("top", r"write Top\(\)"),
+        ("Contrast", r"write Contrast\("),
+        (" ", "--target is empty"),
+    ],
+)
+def test_a_target_that_is_not_understood_is_told_with_what_to_write(text: str, said: str) -> None:
+    with pytest.raises(BadOption, match=said):
+        read_target(text, CLASSES)
+
+
+def test_a_target_that_is_no_python_is_told_how_targets_are_written() -> None:
+    with pytest.raises(BadRecipe, match="tiger cat"):
+        read_target("Contrast(tabby cat, Top())", CLASSES)
+
+
+@pytest.mark.parametrize("text", ["tabby_cat", "TABBY  cat", "crane (bird)"])
+def test_spaces_underscores_and_case_do_not_matter(text: str) -> None:
+    assert read_target(text, ("tabby cat", "crane (bird)")) == Class(1 if "crane" in text else 0)
 
 
 def test_a_number_that_is_also_the_name_of_another_class_is_ambiguous() -> None:

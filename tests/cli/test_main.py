@@ -97,12 +97,29 @@ def test_ctrl_c_keeps_what_is_done_and_leaves_nothing_half_written(tmp_path: Pat
     said = process.communicate(timeout=60)[1]
     done = names(out)
     assert process.returncode == 1
-    assert f"stopped; {len(done)} picture{' is' if len(done) == 1 else 's are'} done and kept" in " ".join(said.split())
+    kept = f"stopped; {len(done)} picture{' is' if len(done) == 1 else 's are'} done and kept in {out}"
+    assert kept in " ".join(said.split())
     assert "Traceback" not in said
     assert 1 <= len(done) < 40
     assert not [name for name in done if name.startswith(".") or not name.endswith(".safetensors")]
     for name in done:
         assert int(sg.Attribution.load(out / name).draws) == 2000
+
+
+@pytest.mark.parametrize("command", ["explain", "compare"])
+def test_ctrl_c_while_the_report_is_written_says_where_the_maps_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sg.Comparison, "report", stopped)
+    out = tmp_path / "out"
+    photos = digits(tmp_path / "photos", 1)
+    answer = run(command, photos, "-m", "digits", "--method", "gradient", "--format", "safetensors,html", "--out", out)
+    assert answer.code == 1
+    assert answer.err == f"stopped; what was written, if anything, is in {out}\n"
+    assert len(names(out)) == 1
 
 
 def test_ctrl_c_before_the_first_picture_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ def watch(shown: bool) -> None:
     net = sg.load("digits")
     bars = progress.Bars(1, shown=shown)
     with bars:
-        bars.begin("digit0.png")
+        bars.begin("digit0.png", 400)
         for samples in (4, 400):  # the bars are drawn a few times a second: be sure of one with few and one with many
             sg.explain(net, net.samples(1), method=sg.smoothgrad(samples=samples), chunk=4, progress=bars.step)
             bars.refresh()
@@ -37,6 +37,14 @@ def test_the_relative_error_is_seen_to_fall(screen: io.StringIO) -> None:
     assert errors[-1] < errors[0]
     assert "400/400 passes" in screen.getvalue()
     assert "digit0.png" in screen.getvalue()
+
+
+def test_the_passes_to_come_are_known_from_the_start(screen: io.StringIO) -> None:
+    bars = progress.Bars(1, shown=True)
+    with bars:
+        bars.begin("digit0.png", sg.smoothgrad(samples=100).passes)
+        bars.refresh()
+    assert "0/100 passes" in screen.getvalue()
 
 
 def test_nothing_is_shown_where_it_is_not_wanted(screen: io.StringIO) -> None:

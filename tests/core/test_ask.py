@@ -99,7 +99,7 @@ def test_a_gradient_that_is_not_finite_is_refused_by_row() -> None:
     x[2, 0] = 0
     asked = Query.of(x, 0)
     for chunk in (1, 2, 100):
-        with pytest.raises(NonFinite, match="the gradient of row 2 holds NaN or infinity, though its score does not"):
+        with pytest.raises(NonFinite, match="the gradient of row 2 holds NaN or infinity"):
             gradients(Of(lambda x: x.abs().sqrt()), asked, Schedule(chunk))
     with pytest.raises(NonFinite, match="row 2"):
         gradients(Of(lambda x: x.abs().sqrt()), asked.at(x.expand(4, 3, 4), range(4)), ALL)

@@ -190,8 +190,11 @@ def estimate(value: list[float], stderr: list[float] | None) -> Estimate:
     return Estimate(torch.tensor(value)[:, None], error, torch.ones(len(value), dtype=torch.int64))
 
 
+INF = float("inf")
+
+
 def test_relative_error() -> None:
-    assert relative_error(estimate([2.0, 0.0, 0.0], [1.0, 0.0, 1.0])).tolist() == [0.5, 0.0, float("inf")]
+    assert relative_error(estimate([2.0, 3.0, 0.0, 0.0], [1.0, 0.0, 0.0, 1.0])).tolist() == [0.5, 0.0, INF, INF]
     assert relative_error(estimate([2.0], None)).tolist() == [float("inf")]
     two = Estimate(torch.tensor([[3.0, 4.0]]), torch.tensor([[0.6, 0.8]]), torch.ones(1))
     assert relative_error(two).tolist() == pytest.approx([0.2])

@@ -39,6 +39,16 @@ def test_a_rule_is_active_in_every_chunk(chunk: int) -> None:
     )
 
 
+def test_a_rule_that_looks_at_a_whole_activation_asks_row_by_row() -> None:
+    asked: list[int] = []
+    net = small_net().double()
+    net.register_forward_pre_hook(lambda _, inputs: asked.append(len(inputs[0])))
+    for rule, chunks in ((sg.Plain(), [2, 1]), (sg.Guided(), [2, 1]), (sg.Rectified(50), [1, 1, 1])):
+        asked.clear()
+        sg.Gradient(rule).estimate(net, ASKED, Schedule(2))
+        assert asked == chunks
+
+
 def test_only_the_plain_gradient_is_the_gradient_of_the_score() -> None:
     assert sg.Gradient().is_gradient
     assert not sg.Gradient(sg.Guided()).is_gradient

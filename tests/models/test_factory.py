@@ -162,3 +162,26 @@ def test_settings_of_the_wrong_kind_are_refused(net: Path, line: str, error: typ
     net.write_text(f"{FILE}\n{line}\n")
     with pytest.raises(error, match=reason):
         load(f"{net}:make")
+
+
+@pytest.mark.parametrize("end", ["", ":"])
+def test_a_file_without_a_function_is_told_with_its_functions_and_not_run(tmp_path: Path, end: str) -> None:
+    path = tmp_path / "nets.py"
+    path.write_text(
+        "raise SystemExit\ndef resnet20(): ...\ndef deep(layers=3, *, wide=False): ...\n"
+        "def _inner(): ...\ndef block(width): ...\ndef named(*, width): ...\n"
+    )
+    with pytest.raises(UnknownName) as error:
+        load(f"{path}{end}")
+    assert str(error.value).endswith(f"name a function: {path}:resnet20, {path}:deep")
+
+
+def test_a_file_alone_that_is_missing_damaged_or_without_functions_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UnknownName, match="there is no file"):
+        load(str(tmp_path / "nets.py"))
+    (tmp_path / "empty.py").write_text("x = 1\n")
+    with pytest.raises(UnknownName, match="no function in it"):
+        load(str(tmp_path / "empty.py"))
+    (tmp_path / "damaged.py").write_text("def (\n")
+    with pytest.raises(BadModel, match="cannot be read as Python"):
+        load(str(tmp_path / "damaged.py"))

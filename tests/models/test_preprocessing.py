@@ -71,8 +71,8 @@ def test_another_size_keeps_the_share_that_is_cut_out(
 
 
 def test_one_number_stands_for_every_channel() -> None:
-    after = Preprocessing().changed(mean=0.5, std=(1, 2, 3))
-    assert (after.mean, after.std) == ((0.5, 0.5, 0.5), (1, 2, 3))
+    after = Preprocessing().changed(mean=0.5, std=(0.1, 0.2, 0.3))
+    assert (after.mean, after.std) == ((0.5, 0.5, 0.5), (0.1, 0.2, 0.3))
 
 
 def test_nothing_changed_is_the_same_value() -> None:
@@ -86,6 +86,8 @@ def test_nothing_changed_is_the_same_value() -> None:
         ({"mean": (0.5, 0.5)}, "mean is .*3 finite numbers"),
         ({"std": (1.0, 1.0, float("nan"))}, "std is .*3 finite numbers"),
         ({"std": (1.0, 1.0, 0.0)}, "divided by it"),
+        ({"mean": (127.5, 0.0, 0.0)}, "mean: pixels go from 0 to 1; got 127.5; divide by 255"),
+        ({"std": (57.4, 57.1, 58.4)}, "std: pixels go from 0 to 1; got 58.4; divide by 255"),
         ({"size": (0, 5)}, "size is .*at least one pixel"),
         ({"resize": 0}, "resize is .*at least one pixel"),
     ],

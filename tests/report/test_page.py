@@ -311,3 +311,56 @@ def test_photographs_make_a_page_of_a_sane_size(tmp_path: Path) -> None:
     path = table.report(tmp_path / "page.html")
     assert path.stat().st_size < 750_000
     assert "1,000 classes" in path.read_text(encoding="utf-8")
+
+
+def test_squares_are_not_said_to_speak_for_or_against_the_score() -> None:
+    x = torch.rand(1, 3, 8, 8)
+    methods = {"squares": sg.smoothgrad_squared(samples=4), "mean": sg.smoothgrad(samples=4)}
+    table = sg.compare(small_net(), x, methods=methods)
+    look = sg.Look(sign="signed")
+    assert "never negative" in page_of(table, look).text
+    alone = sg.Comparison(table.labels[:1], table.recipes[:1], (Row("one", table.rows[0].cells[:1]),))
+    assert "Orange" not in page_of(alone, look).text
+    assert "The darker, the larger the value" in page_of(alone, look).text
+    assert "never negative" not in page_of(colours(), look).text
+
+
+def test_a_map_of_a_probability_is_labelled_as_one() -> None:
+    net = sg.load("digits")
+    methods = {"gradient": sg.gradient(), "path": sg.integrated_gradients(steps=4)}
+    text = page_of(sg.compare(net, net.samples(1), methods=methods, target=sg.Probability(sg.Class(0)))).text
+    assert "probability per unit of input" in text
+    assert "the probability changes by" in text
+    assert "Orange speaks for the probability" in text
+    assert "score per unit" not in text
+
+
+def test_a_tolerance_that_was_not_reached_is_said_where_it_was_not() -> None:
+    cell = next(_made(digits()))
+    said = "Stopped at 1 draw before the tolerance was reached."
+    for converged, found in ((None, False), (torch.tensor([True]), False), (torch.tensor([False]), True)):
+        row = Row("one", (replace(cell, converged=converged),))
+        assert (said in page_of(sg.Comparison(("one",), (cell.recipe,), (row,))).text) == found
+
+
+def test_methods_without_chance_are_named_once_where_the_page_is_narrow() -> None:
+    content = content_of(digits(), None, "")
+    assert content.certain == ("gradient", "path")
+    assert "Deterministic on every picture: gradient, path" in page_of(digits()).text
+
+
+def test_plots_take_the_whole_width_and_a_signal_shows_its_errors_as_a_band() -> None:
+    page = page_of(signals())
+    assert [one["class"] for one in page.all("article")] == ["cell plotted"]
+    assert "map ± 2 standard errors" in page.text
+    assert len([one for one in page.all("div") if "plot" in one.get("class", "")]) == 2
+    assert not any("plotted" in one["class"] for one in page_of(digits()).all("article"))
+    assert "whiskers are 2 standard errors" in page_of(features()).text
+
+
+def test_minus_signs_are_minus_signs() -> None:
+    for table in (digits(), features(), signals()):
+        text = re.sub(
+            r"<(pre|code|style|script|time).*?</\1>", "", rendered(content_of(table, None, ""), WHEN), flags=re.S
+        )
+        assert not re.search(r"(?<![\w-])-\d", " ".join(Page(text).words))

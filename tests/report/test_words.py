@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import smoothgrad as sg
@@ -48,7 +50,9 @@ def test_the_draws_that_would_settle_a_map_settle_it() -> None:
     [
         (0.0, "settled"),
         (0.1, "settled"),
-        (0.104, "settled"),  # printed as 0.10
+        (0.104, "nearly settled"),
+        (0.1001, "nearly settled"),
+        (0.1 + 1e-8, "settled"),  # 0.1 in single precision
         (0.106, "nearly settled"),
         (0.3, "nearly settled"),
         (0.31, "unsettled"),
@@ -59,8 +63,16 @@ def test_the_draws_that_would_settle_a_map_settle_it() -> None:
         (float("nan"), "unknown"),
     ],
 )
-def test_levels_follow_the_error_as_it_is_printed(error: float, level: str) -> None:
+def test_levels_follow_the_error(error: float, level: str) -> None:
     assert of_error(error, draws=10).level == level
+
+
+@given(st.floats(0.0, 5.0))
+@example(0.1 + 1e-16)
+@example(0.30001)
+def test_the_number_stands_on_the_same_side_of_a_bound_as_the_level(error: float) -> None:
+    said = of_error(error, draws=10)
+    assert of_error(float(said.error.replace("−", "-")), draws=10).level == said.level
 
 
 def test_agreement_is_never_negative() -> None:
@@ -112,6 +124,14 @@ def test_a_probability_is_called_one() -> None:
     net, x = _linear()
     asked = question(sg.explain(net, x, method=sg.gradient(), target=sg.Probability(sg.Class(1))))
     assert asked.words == "the probability of class 1"
+
+
+def test_a_probability_is_not_called_a_score() -> None:
+    net, x = _linear()
+    asked = [
+        question(sg.explain(net, x, method=sg.gradient(), target=target)) for target in (1, sg.Probability(sg.Class(1)))
+    ]
+    assert [one.said for one in asked] == [f"score {asked[0].score}", asked[1].score]
 
 
 def _linear() -> tuple[nn.Module, Tensor]:

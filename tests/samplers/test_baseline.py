@@ -111,7 +111,7 @@ def test_given_rows_must_be_finite_numbers() -> None:
         sg.Given(torch.zeros(3, dtype=torch.int64))
     with pytest.raises(BadBaseline, match="with NaN or infinity"):
         sg.Given(torch.tensor([0.0, torch.nan]))
-    with pytest.raises(BadBaseline, match="FromData takes a tensor, got list"):
+    with pytest.raises(BadBaseline, match=r"FromData takes as data a Tensor or a Data, got \[0\.0\]"):
         sg.FromData([0.0])  # type: ignore[arg-type]
 
 
@@ -131,11 +131,17 @@ def test_several_are_all_of_them() -> None:
     rows = found(both)
     assert both.each == 4
     assert torch.equal(rows[:, 0], found(sg.Black())[:, 0])
-    assert torch.equal(rows[:, 1:3], found(sg.Noise(0.1, samples=2)))
     assert torch.equal(rows[:, 3], found(sg.White())[:, 0])
     assert repr(both) == "Several(Black(), Noise(noise=0.1, samples=2), White())"
     with pytest.raises(BadMethod, match="Several needs at least one baseline"):
         sg.Several()
+
+
+def test_two_random_baselines_are_two_also_when_they_are_equal() -> None:
+    for part in (sg.Noise(0.1), sg.FromData(DATA, samples=1)):
+        rows = found(sg.Several(part, part, part))
+        assert not torch.equal(rows[:, 0], rows[:, 1])
+        assert torch.equal(rows, found(sg.Several(part, part, part)))
 
 
 # --- adversarial ------------------------------------------------------------------------------------------------------
@@ -172,7 +178,10 @@ def test_adversarial_needs_classes_to_choose_from() -> None:
     with pytest.raises(BadBaseline, match=r"Adversarial\(target=4\) of a network with 4 classes; give 0 to 3"):
         found(sg.Adversarial(target=4), net=classifier())
     with pytest.raises(BadNoise, match="is constant"):
-        found(sg.Adversarial(), torch.ones_like(ROWS), net=classifier())
+        sg.Adversarial().check(Query.of(torch.ones_like(ROWS), 0))
+    top = int(classifier()(ROWS)[0].argmax())
+    with pytest.raises(BadBaseline, match=f"target={top}.*already takes row 0 for that class"):
+        found(sg.Adversarial(target=top), net=classifier())
 
 
 @pytest.mark.parametrize(

@@ -173,7 +173,16 @@ def prepare(sampler: sg.Sampler, x: Tensor) -> Query:
 def test_noise_relative_to_the_range_of_a_constant_row_is_refused(sampler: sg.Sampler) -> None:
     x = torch.stack([ROW, torch.full_like(ROW, 0.25)])
     with pytest.raises(BadNoise, match=r"row 1 of 2 is constant \(every value is 0\.25\).*unit=\"absolute\""):
-        prepare(sampler, x)
+        sampler.check(query(x))
+
+
+def test_the_constant_row_is_named_by_its_number_before_any_work() -> None:
+    x = torch.stack([ROW] * 4 + [torch.full_like(ROW, 0.25)])
+    seen: list[sg.Progress] = []
+    net = nn.Sequential(nn.Flatten(), nn.Linear(ROW.numel(), 2)).to(ROW).eval()
+    with pytest.raises(BadNoise, match="row 4 of 5 is constant"):
+        sg.explain(net, x, method=sg.smoothgrad(), chunk=2, progress=seen.append)
+    assert not seen
 
 
 @pytest.mark.parametrize(

@@ -156,7 +156,7 @@ def test_data_of_another_shape_is_refused(data: Tensor) -> None:
     with pytest.raises(
         BadBaseline, match=r"the data has shape .*, input rows have shape \(3, 4\); pass data of shape \(M, 3, 4\)"
     ):
-        drawn(sg.DataPaths(data), range(1))
+        sg.DataPaths(data).check(Query.of(ROWS, 0))
 
 
 def test_samples_out_of_range_are_refused() -> None:

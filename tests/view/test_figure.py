@@ -17,11 +17,11 @@ from PIL import Image
 
 from smoothgrad.errors import BadInput, MissingPackage
 from smoothgrad.view.colour import STEPS, colour, overlay, palette, rgb
-from smoothgrad.view.figure import figure, ordinal
+from smoothgrad.view.figure import alone, figure, ordinal
 from smoothgrad.view.look import Look
 from smoothgrad.view.panels import MapPanel, Panel, PicturePanel
 from smoothgrad.view.planes import plane
-from smoothgrad.view.plots import FeaturesPanel, SignalPanel
+from smoothgrad.view.plots import BAND, FeaturesPanel, SignalPanel
 
 SIGNED = Look(sign="signed")
 LONG = "smooth_integrated_gradients(baseline=Blurred(10), noise=0.15, samples=200, unit='range')"
@@ -137,7 +137,7 @@ def test_one_map_has_its_standard_error_beside_it() -> None:
     assert shown.y0 == pytest.approx(map.y0) == pytest.approx(error.y0)
     assert shown.x1 < map.x0 < map.x1 < error.x0
     assert {"standard error", "relative error 0.31"} <= set(words(page))
-    assert "standard error, score per unit of input" in words(page)
+    assert {"standard error of the sum over 3 channels,", "score per unit of input"} <= set(words(page))
 
 
 def test_the_standard_error_is_drawn_in_greys_on_its_own_scale() -> None:
@@ -312,3 +312,50 @@ def test_a_grid_that_does_not_fit_is_refused(
 @pytest.mark.parametrize(("number", "text"), [(1, "1st"), (2, "2nd"), (3, "3rd"), (11, "11th"), (99.9, "99.9th")])
 def test_percentiles_have_their_endings(number: float, text: str) -> None:
     assert ordinal(number) == text
+
+
+@pytest.mark.parametrize("overlay", [0.0, 0.7])
+def test_squares_are_painted_on_one_side_beside_signed_maps(overlay: float) -> None:
+    look = Look(sign="signed", cap=100, overlay=overlay)
+    below = picture().picture
+    map, squares = noise(3, 8, 8), noise(3, 8, 8).square()
+    row = [MapPanel(map, beneath=below), MapPanel(squares, beneath=below, unit="(score)²", unsigned=True)]
+    page = figure([row], look)
+    assert (drawn(page, 3)[0] == palette("absolute").table[np.rint(np.linspace(0, STEPS, 513)).astype(int)]).all()
+    alone_ = figure([[row[1]]], Look(cap=100, overlay=overlay))
+    assert (drawn(page, 1) == drawn(alone_, 0)).all()
+    said = " ".join(words(page))
+    assert "Orange is positive, blue is negative. Maps that are never negative run" in said
+    assert "Orange" not in " ".join(words(figure([[row[1]]], look)))
+
+
+def test_the_band_of_a_signal_is_not_called_its_standard_error() -> None:
+    page = figure([[SignalPanel(noise(2, 30), noise(2, 30), noise(2, 30).abs())]], SIGNED)
+    assert words(page).count(BAND) == 1
+    assert not any(said == "standard error" for said in words(page))
+    assert {"0", "10", "20"} <= set(words(page))
+
+
+@pytest.mark.parametrize(
+    "panel",
+    [
+        SignalPanel(noise(2, 187), noise(2, 187)),
+        SignalPanel(noise(3), noise(3), noise(3).abs()).error(""),
+        FeaturesPanel(noise(30), noise(30).abs(), names=[LONG] * 30),
+        MapPanel(noise(3, 8, 8)),
+    ],
+)
+def test_a_panel_alone_fits_its_page(panel: Panel) -> None:
+    page = alone(panel, SIGNED, width=3.4)
+    texts, axes = boxes(page)
+    width, height = page.get_size_inches() * page.dpi
+    assert width == pytest.approx(3.4 * page.dpi)
+    for said, box in texts:
+        assert 0 <= box.x0 < box.x1 <= width, said
+        assert 0 <= box.y0 < box.y1 <= height, said
+    for (said, box), (other, more) in itertools.combinations(texts, 2):
+        assert apart(box, more), (said, other)
+    assert not any("scale" in said for said, _ in texts)
+    if panel.scale(SIGNED).bar:
+        for (said, box), area in itertools.product(texts, axes):
+            assert apart(box, area), said

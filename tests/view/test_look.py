@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import get_args
 
 import pytest
 
 from smoothgrad.errors import BadInput, BadMethod
-from smoothgrad.view.look import Look
+from smoothgrad.view.look import Look, Sign
 
 
 def test_the_look_of_the_paper_is_the_default() -> None:
@@ -61,3 +62,11 @@ def test_a_row_without_values_has_no_look(shape: tuple[int, ...]) -> None:
 def test_a_wrong_choice_is_named_with_what_to_choose(options: dict[str, object], said: str) -> None:
     with pytest.raises(BadMethod, match=said):
         dataclasses.replace(Look(), **options)
+
+
+def test_what_is_never_negative_is_shown_on_one_side_unless_its_negative_part_is_asked_for() -> None:
+    looks = {sign: Look(sign=sign).of(unsigned=True).sign for sign in get_args(Sign)}
+    assert looks == {"absolute": "absolute", "signed": "absolute", "positive": "absolute", "negative": "negative"}
+    times = Look(sign="signed", times_input=True)
+    assert times.of(unsigned=True) is times
+    assert Look(sign="signed", cap=90).of(unsigned=True) == Look(cap=90)

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from smoothgrad.errors import BadInput
-from smoothgrad.view.look import Look
-from smoothgrad.view.panels import ErrorPanel, MapPanel, PicturePanel, meaning
+from smoothgrad.view.look import Look, Sign
+from smoothgrad.view.panels import ErrorPanel, MapPanel, PicturePanel, meaning, meaning_of_error
 
 SIGNED = Look(sign="signed")
 
@@ -44,7 +44,7 @@ def test_the_standard_error_is_a_panel_of_its_own() -> None:
     assert isinstance(panel, ErrorPanel)
     assert panel.title == "standard error"
     scale = panel.scale(SIGNED)
-    assert (scale.palette, scale.label) == ("error", "standard error, score")
+    assert (scale.palette, scale.label) == ("error", "standard error of the sum over 3 channels, score")
     torch.testing.assert_close(scale.values, torch.full((4, 4), math.sqrt(12)))
     assert MapPanel(map).error("standard error") is None
     assert panel.error("standard error") is None
@@ -54,9 +54,12 @@ def test_the_standard_error_is_a_panel_of_its_own() -> None:
     ("look", "channels", "said"),
     [
         (SIGNED, 1, "score per unit of input"),
-        (SIGNED, 3, "score per unit of input, sum of 3 channels"),
-        (Look(), 3, "|score per unit of input|, sum of 3 channels"),
-        (Look(channels="max"), 3, "|score per unit of input|, largest of 3 channels"),
+        (SIGNED, 3, "score per unit of input, sum over 3 channels"),
+        (Look(), 1, "|score per unit of input|"),
+        (Look(), 3, "sum of |score per unit of input| over 3 channels"),
+        (Look(channels="max"), 3, "largest |score per unit of input| of 3 channels"),
+        (Look(sign="signed", channels="max"), 3, "score per unit of input, largest of 3 channels"),
+        (Look(sign="positive"), 3, "score per unit of input, positive part of the sum over 3 channels"),
         (Look(sign="negative"), 1, "score per unit of input, negative part"),
         (Look(sign="signed", times_input=True), 1, "score"),
     ],
@@ -89,3 +92,43 @@ def test_companions_of_another_shape_are_refused() -> None:
         MapPanel(map, x=torch.zeros(1, 4, 4))
     with pytest.raises(BadInput, match="undo the network's preprocessing"):
         PicturePanel(map - 2)
+
+
+@pytest.mark.parametrize(
+    ("look", "channels", "said"),
+    [
+        (Look(), 1, "standard error, score"),
+        (Look(), 3, "standard error of the sum over 3 channels, score"),
+        (Look(channels="max"), 3, "standard error of the largest of 3 channels, score"),
+    ],
+)
+def test_a_standard_error_says_how_the_channels_were_joined(look: Look, channels: int, said: str) -> None:
+    assert meaning_of_error(look, "score", channels) == said
+
+
+@pytest.mark.parametrize("sign", ["absolute", "signed", "positive"])
+def test_a_map_that_is_never_negative_has_one_side(sign: Sign) -> None:
+    map = torch.rand(3, 4, 4)
+    scale = MapPanel(map, unit="(score)²", unsigned=True).scale(Look(sign=sign))
+    assert scale.palette == "absolute"
+    assert "|" not in scale.label
+    torch.testing.assert_close(scale.values, map.sum(0))
+    assert MapPanel(map, unit="(score)²").scale(Look(sign=sign)).palette == sign
+
+
+def test_a_map_that_is_never_negative_has_no_negative_part() -> None:
+    panel = MapPanel(torch.rand(3, 4, 4), unsigned=True)
+    assert not panel.scale(Look(sign="negative")).values.any()
+    assert panel.remarks(Look(sign="negative")) == ("all zero: this map is never negative",)
+
+
+def test_times_the_input_a_square_has_a_sign_again() -> None:
+    panel = MapPanel(torch.ones(1, 2, 2), x=-torch.ones(1, 2, 2), unsigned=True)
+    scale = panel.scale(Look(sign="signed", times_input=True))
+    assert scale.palette == "signed"
+    assert (scale.values == -1).all()
+    assert panel.scale(Look(times_input=True)).label == "|score|"
+
+
+def test_minus_signs_are_minus_signs_above_a_map() -> None:
+    assert MapPanel(torch.rand(1, 2, 2), relative_error=2e-7).remarks(Look()) == ("relative error 2e−7",)

@@ -12,7 +12,7 @@ from smoothgrad.errors import BadInput, BadMethod
 from smoothgrad.view.colour import colour
 from smoothgrad.view.figure import figure
 from smoothgrad.view.look import Look
-from smoothgrad.view.panels import MapPanel
+from smoothgrad.view.panels import UNIT, MapPanel
 from smoothgrad.view.plots import FeaturesPanel, SignalErrorPanel, SignalPanel, panel
 
 SIGNED = Look(sign="signed")
@@ -138,3 +138,29 @@ def test_a_row_that_cannot_be_shown_is_refused() -> None:
         SignalPanel(torch.zeros(2, 50), torch.zeros(50))
     with pytest.raises(BadInput, match=r"\(C, T\) or \(T,\)"):
         SignalPanel(torch.zeros(2, 5, 5), torch.zeros(2, 5, 5))
+
+
+def test_squares_of_features_start_at_the_left() -> None:
+    shown = FeaturesPanel(FEATURES.square(), FEATURES.abs(), unsigned=True)
+    axes = figure([[shown]], SIGNED).axes[0]
+    assert axes.get_xlim()[0] == 0
+    assert shown.scale(Look()).label == UNIT
+    assert shown.remarks(Look(sign="negative")) == ("all zero: this map is never negative",)
+
+
+def test_squares_of_a_signal_have_one_side() -> None:
+    x = torch.randn(2, 9)
+    shown = SignalPanel(x.square(), x, x.abs(), unsigned=True)
+    assert shown.scale(SIGNED).palette == "absolute"
+    band = shown.error("")
+    assert band is not None
+    assert figure([[band]], SIGNED).axes[0].get_ylim()[0] == 0
+
+
+def test_the_ticks_of_a_signal_stand_under_their_moments() -> None:
+    page = figure([[SignalPanel(torch.randn(1, 200), torch.randn(1, 200))]], SIGNED)
+    strip = page.axes[1]
+    assert strip.get_xticks().tolist() == [0, 50, 100, 150]
+    hundred = next(text for text in page.texts if text.get_text() == "100")
+    area = strip.get_position()
+    assert hundred.get_position()[0] == pytest.approx(area.x0 + 100.5 / 200 * area.width)

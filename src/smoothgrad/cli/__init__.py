@@ -1,23 +1,50 @@
-"""The command `smoothgrad`: one file per command, and what they share in `options`, `setup` and `work`.
+"""The command `smoothgrad`: one file per command, and what they share in `options`, `inputs` and `work`.
 
 Nothing here imports torch before a command starts to work, so that --help and usage errors do not wait for it.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, final
 
 import typer
+from typer.core import TyperGroup
 
 from smoothgrad.cli.compare import compare
+from smoothgrad.cli.console import error_plainly, write_json
 from smoothgrad.cli.demo import demo
 from smoothgrad.cli.doctor import doctor
 from smoothgrad.cli.explain import explain
 from smoothgrad.cli.methods import methods
 from smoothgrad.cli.options import FLAG
 
+# Newer versions of typer carry the library click in them, older ones stand on it: the class has no one place to come from.
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+
+@final
+class Commands(TyperGroup):
+    """The commands. What typer refuses is one JSON document too, where --json asks for it."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        ctx.meta["smoothgrad.json"] = "--json" in args
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except _UsageError as error:
+            if ctx.meta["smoothgrad.json"]:
+                message = getattr(
+                    error, "format_message", error.__str__
+                )()  # with the option's name and the nearest one
+                write_json({"error": error_plainly("BadUsage", message)})
+            raise
+
+
 app = typer.Typer(
     name="smoothgrad",
+    cls=Commands,
     rich_markup_mode="rich",
     add_completion=False,  # each press of Tab would wait for torch
     pretty_exceptions_enable=False,  # what is not expected keeps Python's own traceback

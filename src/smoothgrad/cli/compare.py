@@ -16,8 +16,8 @@ from smoothgrad.cli.inputs import Source, distinct, slug
 from smoothgrad.cli.options import LookOptions, NetworkOptions, QuestionOptions
 from smoothgrad.cli.output import Output, write_figure
 from smoothgrad.cli.progress import Bars
-from smoothgrad.cli.results import failures_plainly, map_plainly, maps_in, say_failures, shown_error, write_report
-from smoothgrad.cli.work import Work
+from smoothgrad.cli.results import failures_plainly, map_plainly, maps_in, shown_error, unsettled, write_report
+from smoothgrad.cli.work import Ran, Work, finish, stop_plainly
 from smoothgrad.files import write_aside
 
 if TYPE_CHECKING:
@@ -52,13 +52,14 @@ def compare(
     ] = None,
     target: options.Target = None,
     at: options.At = None,
-    seed: options.Seed = 0,
+    seed: options.Seed = "0",
     samples: options.Samples = None,
     sign: options.SignName = None,
     channels: options.ChannelsName = None,
     cap: options.Cap = None,
     times_input: options.TimesInput = False,
     overlay: options.Overlay = None,
+    shared: options.Shared = False,
     folder: options.Out = Path("out"),
     formats: Annotated[
         str | None,
@@ -77,35 +78,38 @@ def compare(
 
     Writes grid.png, the numbers as table.csv, a report as index.html, and the raw maps into maps/.
 
+    A picture's noise comes from --seed and from the picture itself: other pictures, their order and folder change nothing.
+
     A method that fails on a picture is named at the end, and the others are done.
 
     [bold cyan]smoothgrad compare photos/ --model timm:resnet50[/bold cyan]
 
     [bold cyan]smoothgrad compare cat.jpg -m timm:resnet50 --method gradient --method vargrad[/bold cyan]
     """
-    with failing(debug=debug):
-        looks = LookOptions(sign, channels, cap, times_input, overlay)
-        looks.check()
+    with failing(debug=debug, json=json, folder=folder):
+        looks = LookOptions.read(sign, channels, cap, times_input, overlay, shared)
+        count = None if samples is None else options.read_count("--samples", samples)
         output = Output.checked(folder, formats, FORMATS, quiet=quiet)
         network = NetworkOptions(model, weights, classes, size, mean, std)
-        question = QuestionOptions(target, at, seed, chunk, precision, device)
-        work = Work.checked(network, pictures, samples, method or METHODS, question)
+        question = QuestionOptions.read(target, at, seed, chunk, precision, device)
+        work = Work.checked(network, pictures, count, method or METHODS, question)
         output.spare(work.files, ["grid.png"])
         names = distinct([slug(label) for label in work.methods])
 
         def keep(source: Source, row: Row) -> None:
             _keep_maps(row, _files(source, names, output))
 
-        table = work.table(work.run(Bars(len(work.sources) * len(work.methods), shown=not quiet), keep))
+        ran = work.run(Bars(len(work.sources) * len(work.methods), shown=not quiet), output.folder, keep)
+        table = work.table(ran.rows)
         files = _write(table, output, looks)
-        title = f"{work.net.name}, {counted(len(work.methods), 'method')} on {counted(len(work.sources), 'picture')}"
+        title = f"{work.net.name}, {counted(len(work.methods), 'method')} on {counted(len(ran.rows), 'picture')}"
         report = write_report(table, output, looks, title)
         files |= {} if report is None else {"html": report}
         if json:
-            write_json(_document(work, table, names, output, files))
+            write_json(_document(work, ran, table, names, output, files))
         elif not quiet:
             _summary(table, files)
-        say_failures(table)
+        finish(ran, table)
 
 
 def _files(source: Source, names: Sequence[str], output: Output) -> list[Path | None]:
@@ -141,13 +145,13 @@ def _write(table: Comparison, output: Output, looks: LookOptions) -> dict[str, P
 
 
 def _document(
-    work: Work, table: Comparison, names: Sequence[str], output: Output, files: dict[str, Path]
+    work: Work, ran: Ran, table: Comparison, names: Sequence[str], output: Output, files: dict[str, Path]
 ) -> dict[str, Any]:
     from smoothgrad.result import Attribution
 
     done = [
         {"picture": row.name, "method": label, **map_plainly(cell), "file": None if file is None else str(file)}
-        for source, row in zip(work.sources, table.rows, strict=True)
+        for source, row in zip(ran.sources, table.rows, strict=True)
         for label, cell, file in zip(table.labels, row.cells, _files(source, names, output), strict=True)
         if isinstance(cell, Attribution)
     ]
@@ -158,6 +162,7 @@ def _document(
         "files": {format: str(file) for format, file in files.items()},
         "maps": done,
         "failures": failures_plainly(table),
+        **stop_plainly(ran),
     }
 
 
@@ -180,6 +185,8 @@ def _summary(table: Comparison, files: dict[str, Path]) -> None:
     if lines.row_count:
         console.print(lines)
         console.print("\nbelow the methods: the relative error; – where chance plays no part", style="dim")
+        if any(unsettled(cell) for row in table.rows for cell in row.cells):
+            console.print("! stopped before its tolerance was reached", style="dim")
         for head, label in zip(heads, table.labels, strict=True):
             if not named:
                 console.print(Text.assemble((f"{head} ", "bold"), label))
@@ -190,4 +197,6 @@ def _summary(table: Comparison, files: dict[str, Path]) -> None:
 def _shown(cell: Attribution | Failure) -> Text:
     from smoothgrad.result import Attribution
 
-    return Text(shown_error(cell)) if isinstance(cell, Attribution) else Text("failed", "red")
+    if not isinstance(cell, Attribution):
+        return Text("failed", "red")
+    return Text(shown_error(cell) + ("!" if unsettled(cell) else ""))

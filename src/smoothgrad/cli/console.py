@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -32,18 +33,32 @@ def err() -> Console:
 
 
 @contextmanager
-def failing(*, debug: bool) -> Iterator[None]:
-    """One message and an exit code for what the library raises on purpose; anything else keeps its traceback."""
+def failing(*, debug: bool, json: bool = False, folder: Path | None = None) -> Iterator[None]:
+    """One message and an exit code for what the library raises on purpose; anything else keeps its traceback.
+
+    With `json` the message is on stdout too, as the one document of the run. `folder`: where to look after Ctrl-C.
+    """
     try:
         yield
     except SmoothGradError as error:
         if debug:
             traceback.print_exc()
         complain(str(error))
+        if json:
+            write_json({"error": error_plainly(type(error).__name__, str(error))})
         raise typer.Exit(USAGE if isinstance(error, _USAGE_ERRORS) else FAILED) from None
     except KeyboardInterrupt:
-        complain("stopped", head="")
+        there = folder is not None and folder.is_dir()
+        message = f"stopped; what was written, if anything, is in {folder}" if there else "stopped"
+        complain(message, head="")
+        if json:
+            write_json({"error": error_plainly("Stopped", message)})
         raise typer.Exit(FAILED) from None
+
+
+def error_plainly(kind: str, message: str) -> dict[str, str]:
+    """What went wrong, for JSON."""
+    return {"kind": kind, "message": message}
 
 
 def complain(message: str, *, head: str = "error: ") -> None:
@@ -53,10 +68,10 @@ def complain(message: str, *, head: str = "error: ") -> None:
     console.print(text, soft_wrap=not console.is_terminal)
 
 
-def remark(message: str) -> None:
+def remark(message: str, *, head: str = "note: ") -> None:
     """Something worth knowing that is no failure."""
     console = err()
-    console.print(Text.assemble(("note: ", "yellow"), message), soft_wrap=not console.is_terminal)
+    console.print(Text.assemble((head, "yellow"), message), soft_wrap=not console.is_terminal)
 
 
 def write_json(document: Mapping[str, Any]) -> None:

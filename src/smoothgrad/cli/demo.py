@@ -13,8 +13,8 @@ from smoothgrad.cli.console import counted, err, failing, out
 from smoothgrad.cli.options import LookOptions, NetworkOptions, QuestionOptions
 from smoothgrad.cli.output import Output
 from smoothgrad.cli.progress import Bars
-from smoothgrad.cli.results import say_failures, write_report
-from smoothgrad.cli.work import Work
+from smoothgrad.cli.results import write_report
+from smoothgrad.cli.work import Work, finish
 
 METHODS = (
     "gradient()",
@@ -32,19 +32,21 @@ smoothgrad doctor                                       what is installed"""
 
 def demo(
     folder: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where to write.")] = Path("out/demo"),
-    samples: Annotated[int, typer.Option(min=1, metavar="N", help="How many digits.")] = 5,
+    samples: Annotated[str, typer.Option(metavar="N", help="How many digits.")] = "5",
     debug: options.Debug = False,
 ) -> None:
     """Show what this is: six methods on handwritten digits, as one HTML page. Takes a few seconds, downloads nothing."""
-    with failing(debug=debug):
+    with failing(debug=debug, folder=folder):
         output = Output.checked(folder, "html", ["html"])
-        work = Work.checked(NetworkOptions("digits"), None, samples, METHODS, QuestionOptions())
+        count = options.read_count("--samples", samples)
+        work = Work.checked(NetworkOptions("digits"), None, count, METHODS, QuestionOptions())
         console = err()
-        console.print(f"{counted(len(METHODS), 'method')} on {counted(samples, 'handwritten digit')} ...")
-        bars = Bars(len(METHODS) * samples, shown=True)
-        table = work.table(work.run(bars))
+        console.print(f"{counted(len(METHODS), 'method')} on {counted(count, 'handwritten digit')} ...")
+        bars = Bars(len(METHODS) * count, shown=True)
+        ran = work.run(bars, output.folder)
+        table = work.table(ran.rows)
         report = write_report(table, output, LookOptions(), "smoothgrad: a demonstration on handwritten digits")
-        say_failures(table)
+        finish(ran, table)
         assert report is not None, "no cell failed, so there is something to show"
         screen = out()
         screen.print(Text.assemble("The report is ", (str(report), "cyan"), "; open it in a browser:"))

@@ -47,7 +47,7 @@ class Finding(NamedTuple):
 
 def doctor(json: options.Json = False, debug: options.Debug = False) -> None:
     """Look at what is installed, where it can compute, and whether it computes rightly."""
-    with failing(debug=debug):
+    with failing(debug=debug, json=json):
         versions, packages, devices, checks = _versions(), [_package(p) for p in PACKAGES], _devices(), _checks()
         well = all(check.good is not False for check in checks)
         if json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,8 +15,8 @@ from smoothgrad.cli.inputs import Source
 from smoothgrad.cli.options import LookOptions, NetworkOptions, QuestionOptions
 from smoothgrad.cli.output import Output, write_figure
 from smoothgrad.cli.progress import Bars
-from smoothgrad.cli.results import failures_plainly, map_plainly, maps_in, say_failures, shown_error, write_report
-from smoothgrad.cli.work import Work
+from smoothgrad.cli.results import failures_plainly, map_plainly, maps_in, mark, shown_error, write_report
+from smoothgrad.cli.work import Ran, Work, finish, stop_plainly
 
 if TYPE_CHECKING:
     from smoothgrad.compare import Comparison, Row
@@ -47,13 +46,14 @@ def explain(
     ] = METHOD,
     target: options.Target = None,
     at: options.At = None,
-    seed: options.Seed = 0,
+    seed: options.Seed = "0",
     samples: options.Samples = None,
     sign: options.SignName = None,
     channels: options.ChannelsName = None,
     cap: options.Cap = None,
     times_input: options.TimesInput = False,
     overlay: options.Overlay = None,
+    shared: options.Shared = False,
     folder: options.Out = Path("out"),
     formats: Annotated[
         str | None,
@@ -72,28 +72,31 @@ def explain(
 
     Each picture becomes a figure (PNG) and a raw map that can be repeated (safetensors); index.html shows them all.
 
+    A picture's noise comes from --seed and from the picture itself: other pictures, their order and folder change nothing.
+
     A picture that fails is named at the end, and the others are done.
 
     [bold cyan]smoothgrad explain cat.jpg --model timm:resnet50[/bold cyan]
 
     [bold cyan]smoothgrad explain photos/ -m timm:resnet50 --method 'vargrad(noise=0.1)'[/bold cyan]
     """
-    with failing(debug=debug):
-        looks = LookOptions(sign, channels, cap, times_input, overlay)
-        looks.check()
+    with failing(debug=debug, json=json, folder=folder):
+        looks = LookOptions.read(sign, channels, cap, times_input, overlay, shared)
+        count = None if samples is None else options.read_count("--samples", samples)
         output = Output.checked(folder, formats, FORMATS, quiet=quiet)
         network = NetworkOptions(model, weights, classes, size, mean, std)
-        question = QuestionOptions(target, at, seed, chunk, precision, device)
-        work = Work.checked(network, pictures, samples, [method], question)
+        question = QuestionOptions.read(target, at, seed, chunk, precision, device)
+        work = Work.checked(network, pictures, count, [method], question)
         output.spare(work.files, (name for source in work.sources for name in _files(source, output).values()))
-        rows = work.run(Bars(len(work.sources), shown=not quiet), lambda source, row: _keep(source, row, output, looks))
-        table = work.table(rows)
-        report = write_report(table, output, looks, f"{work.net.name}, {counted(len(rows), 'picture')}")
+        bars = Bars(len(work.sources), shown=not quiet)
+        ran = work.run(bars, output.folder, lambda source, row: _keep(source, row, output, looks))
+        table = work.table(ran.rows)
+        report = write_report(table, output, looks, f"{work.net.name}, {counted(len(ran.rows), 'picture')}")
         if json:
-            write_json(_document(work, table, output, report))
+            write_json(_document(work, ran, table, output, report))
         elif not quiet:
-            _summary(work, rows, output, report)
-        say_failures(table)
+            _summary(ran, output, report)
+        finish(ran, table)
 
 
 def _keep(source: Source, row: Row, output: Output, looks: LookOptions) -> None:
@@ -109,10 +112,10 @@ def _files(source: Source, output: Output) -> dict[str, str]:
     return {format: f"{source.stem}.{format}" for format in ("png", "safetensors") if output.has(format)}
 
 
-def _document(work: Work, table: Comparison, output: Output, report: Path | None) -> dict[str, Any]:
+def _document(work: Work, ran: Ran, table: Comparison, output: Output, report: Path | None) -> dict[str, Any]:
     done = [
         {"picture": row.name, **map_plainly(result), "files": _paths(source, output)}
-        for source, row in zip(work.sources, table.rows, strict=True)
+        for source, row in zip(ran.sources, table.rows, strict=True)
         for result in maps_in(row)
     ]
     return {
@@ -122,6 +125,7 @@ def _document(work: Work, table: Comparison, output: Output, report: Path | None
         "report": None if report is None else str(report),
         "pictures": done,
         "failures": failures_plainly(table),
+        **stop_plainly(ran),
     }
 
 
@@ -129,16 +133,21 @@ def _paths(source: Source, output: Output) -> dict[str, str]:
     return {format: str(output.folder / name) for format, name in _files(source, output).items()}
 
 
-def _summary(work: Work, rows: Sequence[Row], output: Output, report: Path | None) -> None:
+def _summary(ran: Ran, output: Output, report: Path | None) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("picture", overflow="fold")
     table.add_column("class", overflow="fold")
     table.add_column("score", justify="right", no_wrap=True)
     table.add_column("relative error", justify="right")
     table.add_column("files", style="cyan")
-    for source, row in zip(work.sources, rows, strict=True):
+    for source, row in zip(ran.sources, ran.rows, strict=True):
         for result in maps_in(row):
-            cells = [row.name, result.target_name(), f"{float(result.score[0]):.2f}", shown_error(result)]
+            cells = [
+                row.name,
+                result.target_name(),
+                f"{float(result.score[0]):.2f}",
+                shown_error(result) + mark(result),
+            ]
             table.add_row(*map(Text, cells), Text(", ".join(_files(source, output).values())))
     console = out()
     if table.row_count:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, final
 
-from smoothgrad.errors import BadOption, BadPicture, nearest
+from smoothgrad.errors import BadOption, BadPicture, BadRecipe, nearest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -93,17 +94,96 @@ def read_method(text: str, net: Network) -> Explainer:
 
 
 def read_target(text: str | None, classes: Sequence[str]) -> Target | None:
-    """A class by number or name, or a recipe. Raises `BadOption` with the nearest name, and `BadRecipe`."""
+    """A class by number or name, or a recipe in which classes may be named. Raises `BadOption`, `BadRecipe` or `BadTarget`.
+
+    >>> read_target("Contrast(Class('tiger_cat'), Class(espresso))", ["espresso", "tiger cat"])
+    Contrast(this=Class(index=1), that=Class(index=0))
+    """
     from smoothgrad.recipe import target_from_recipe
     from smoothgrad.targets import Class
 
     if text is None:
         return None
     text = text.strip()
-    if "(" in text and text not in classes:
-        return target_from_recipe(text)
-    named = [index for index, name in enumerate(classes) if name == text]
-    named = named or [index for index, name in enumerate(classes) if name.casefold() == text.casefold()]
+    if not text:
+        raise BadOption(
+            "--target is empty; give a class by number or name, or leave it out for each picture's top class"
+        )
+    if not _called(text, classes):
+        if "(" in text:
+            return target_from_recipe(_with_numbers(text, classes))
+        for word, written in _WRITTEN.items():
+            if text.casefold() == word.casefold():
+                raise BadOption(f"--target {text} is no class; write {written}")
+    return Class(_class_index(text, classes))
+
+
+# How the words of a target are written, for those who leave the brackets out.
+_WRITTEN = {
+    "Top": "Top()",
+    "Class": "Class(3)",
+    "Contrast": "Contrast(Class(3), Top())",
+    "Probability": "Probability(Top())",
+}
+
+
+def _with_numbers(text: str, classes: Sequence[str]) -> str:
+    """A target's recipe with the names of classes in it replaced by their numbers: in quotes, or bare where that is one word."""
+    try:
+        tree = ast.parse(text, mode="eval")
+    except (SyntaxError, ValueError, RecursionError) as error:
+        raise BadRecipe(
+            f"cannot read the target {text!r}: {error}; write it as Contrast(Class('tiger cat'), Top())"
+        ) from error
+    return ast.unparse(_Numbered(classes).visit(tree))
+
+
+@final
+class _Numbered(ast.NodeTransformer):
+    """Puts numbers for the names of classes. In Contrast and Probability a name or a number stands for its Class."""
+
+    def __init__(self, classes: Sequence[str]) -> None:
+        self._classes = classes
+
+    def visit_Call(self, node: ast.Call) -> ast.Call:
+        self.generic_visit(node)
+        match node.func:
+            case ast.Name(id="Class"):
+                self._replace(node, self._number)
+            case ast.Name(id="Contrast" | "Probability"):
+                self._replace(node, self._class)
+        return node
+
+    def _replace(self, node: ast.Call, new: Callable[[ast.expr], ast.expr]) -> None:
+        node.args = [new(part) for part in node.args]
+        for keyword in node.keywords:
+            keyword.value = new(keyword.value)
+
+    def _number(self, node: ast.expr) -> ast.expr:
+        name = _name_in(node)
+        return node if name is None else ast.Constant(_class_index(name, self._classes))
+
+    def _class(self, node: ast.expr) -> ast.expr:
+        match node:
+            case ast.Name(id=word) if word in _WRITTEN:
+                raise BadOption(f"{word} in a target must be called: write {_WRITTEN[word]}")
+            case ast.Constant(value=bool()):  # Probability(log=True)
+                return node
+            case ast.Constant(value=int() | str()) | ast.Name():
+                return ast.Call(ast.Name("Class"), [self._number(node)], [])
+        return node
+
+
+def _name_in(node: ast.expr) -> str | None:
+    match node:
+        case ast.Constant(value=str() as name) | ast.Name(id=name):
+            return name
+    return None
+
+
+def _class_index(text: str, classes: Sequence[str]) -> int:
+    """The class that a text names, or its number. Raises `BadOption` with the nearest name."""
+    named = _called(text, classes)
     if re.fullmatch(r"[+-]?\d+", text):
         number = int(text)
         if named and named != [number]:
@@ -114,12 +194,22 @@ def read_target(text: str | None, classes: Sequence[str]) -> Target | None:
         if number < 0 or (classes and number >= len(classes)):
             known = f"give 0 to {len(classes) - 1}, or a name" if classes else "classes are counted from 0"
             raise BadOption(f"there is no class {number}; {known}")
-        return Class(number)
+        return number
     if len(named) > 1:
         raise BadOption(f"{len(named)} classes are called {text!r}; give a number: {', '.join(map(str, named))}")
     if not named:
         raise BadOption(f"there is no class {text!r}; {_near_class(text, classes)}")
-    return Class(named[0])
+    return named[0]
+
+
+def _called(text: str, classes: Sequence[str]) -> list[int]:
+    """The classes of this name: as it is written, or else where spaces, underscores and case do not matter."""
+    exact = [index for index, name in enumerate(classes) if name == text]
+    return exact or [index for index, name in enumerate(classes) if _folded(name) == _folded(text)]
+
+
+def _folded(name: str) -> str:
+    return " ".join(name.replace("_", " ").casefold().split())
 
 
 def slug(text: str) -> str:
@@ -207,10 +297,10 @@ def _near_file(path: Path) -> str:
 def _near_class(text: str, classes: Sequence[str]) -> str:
     if not classes:
         return "this network's classes have no names: give a number, or a file of names with --classes"
-    close = difflib.get_close_matches(text.casefold(), [name.casefold() for name in classes], n=1, cutoff=0.6)
+    close = difflib.get_close_matches(_folded(text), map(_folded, classes), n=1, cutoff=0.6)
     if close:
-        return f"did you mean {next(name for name in classes if name.casefold() == close[0])!r}?"
-    holding = [name for name in classes if text.casefold() in name.casefold()][:5]
+        return f"did you mean {next(name for name in classes if _folded(name) == close[0])!r}?"
+    holding = [name for name in classes if _folded(text) in _folded(name)][:5]
     if holding:
         return f"did you mean one of {', '.join(map(repr, holding))}?"
     some = ", ".join(classes[:10]) + (f", ... ({len(classes)} in all)" if len(classes) > 10 else "")

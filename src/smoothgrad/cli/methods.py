@@ -34,7 +34,7 @@ def methods(
     debug: options.Debug = False,
 ) -> None:
     """List the methods, with formula, price and source; or tell all about one."""
-    with failing(debug=debug):
+    with failing(debug=debug, json=json):
         from smoothgrad.methods import METHODS
 
         if json and bibtex:

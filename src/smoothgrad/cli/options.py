@@ -12,7 +12,7 @@ import typer
 from smoothgrad.errors import BadOption, nearest
 
 if TYPE_CHECKING:
-    from smoothgrad.explain import Precision
+    from smoothgrad.checks import Precision
     from smoothgrad.models.network import Network
     from smoothgrad.view.look import Look
 
@@ -74,9 +74,8 @@ PrecisionName = Annotated[
     str, typer.Option("--precision", metavar="NAME", help="float32, or bfloat16.", rich_help_panel=NETWORK)
 ]
 Chunk = Annotated[
-    int | None,
+    str | None,
     typer.Option(
-        min=1,
         metavar="N",
         help="Most rows in one call of the network. [dim]Default: chosen.[/dim]",
         rich_help_panel=NETWORK,
@@ -88,7 +87,7 @@ Target = Annotated[
         "--target",
         "-t",
         metavar="CLASS",
-        help="What to explain: a class by number or name, or e.g. 'Contrast(Class(3), Top())'. "
+        help="What to explain: a class by number or name, or e.g. 'Contrast(Class(cat), Top())'. "
         "[dim]Default: each picture's top class.[/dim]",
         rich_help_panel=QUESTION,
     ),
@@ -100,11 +99,16 @@ At = Annotated[
     ),
 ]
 Seed = Annotated[
-    int, typer.Option(metavar="N", help="Of all chance: the same seed, the same maps.", rich_help_panel=QUESTION)
+    str,
+    typer.Option(
+        metavar="N",
+        help="Of all chance: the same seed and picture, the same map, whatever other pictures there are.",
+        rich_help_panel=QUESTION,
+    ),
 ]
 Samples = Annotated[
-    int | None,
-    typer.Option(min=1, metavar="N", help="Take so many inputs that come with the network.", rich_help_panel=QUESTION),
+    str | None,
+    typer.Option(metavar="N", help="Take so many inputs that come with the network.", rich_help_panel=QUESTION),
 ]
 SignName = Annotated[
     str | None,
@@ -120,7 +124,7 @@ ChannelsName = Annotated[
     typer.Option("--channels", metavar="WORD", help="sum or max over the channels.", rich_help_panel=LOOK),
 ]
 Cap = Annotated[
-    float | None,
+    str | None,
     typer.Option(
         metavar="PERCENT", help="Colours saturate at this percentile. [dim]Default: 99.[/dim]", rich_help_panel=LOOK
     ),
@@ -128,8 +132,11 @@ Cap = Annotated[
 TimesInput = Annotated[
     bool, typer.Option("--times-input", metavar=FLAG, help="Show map times input.", rich_help_panel=LOOK)
 ]
+Shared = Annotated[
+    bool, typer.Option("--shared", metavar=FLAG, help="One scale for the maps of a row.", rich_help_panel=LOOK)
+]
 Overlay = Annotated[
-    float | None,
+    str | None,
     typer.Option(metavar="OPACITY", help="Lay the map over the grey picture, 0 to 1.", rich_help_panel=LOOK),
 ]
 Out = Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where to write.", rich_help_panel=OUTPUT)]
@@ -195,9 +202,17 @@ class QuestionOptions:
     precision: str = "float32"
     device: str | None = None
 
+    @staticmethod
+    def read(
+        target: str | None, at: str | None, seed: str, chunk: str | None, precision: str, device: str | None
+    ) -> QuestionOptions:
+        """From the texts of a command line. Raises `BadOption`."""
+        rows = None if chunk is None else read_count("--chunk", chunk)
+        return QuestionOptions(target, at, read_whole("--seed", seed), rows, precision, device)
+
     @property
     def checked_precision(self) -> Precision:
-        from smoothgrad.explain import Precision
+        from smoothgrad.checks import Precision
 
         known: dict[str, Precision] = {word: word for word in get_args(Precision)}
         return choice("--precision", self.precision, known)
@@ -213,6 +228,18 @@ class LookOptions:
     cap: float | None = None
     times_input: bool = False
     overlay: float | None = None
+    shared: bool = False
+
+    @staticmethod
+    def read(
+        sign: str | None, channels: str | None, cap: str | None, times_input: bool, overlay: str | None, shared: bool
+    ) -> LookOptions:
+        """From the texts of a command line, checked. Raises `BadOption` or `BadMethod` for what means nothing."""
+        percent = None if cap is None else read_number("--cap", cap, "a percentile, such as 99")
+        opacity = None if overlay is None else read_number("--overlay", overlay, "an opacity from 0 to 1, such as 0.6")
+        looks = LookOptions(sign, channels, percent, times_input, opacity, shared)
+        looks.check()
+        return looks
 
     def check(self) -> None:
         """Raises `BadOption` or `BadMethod` for what means nothing."""
@@ -233,6 +260,7 @@ class LookOptions:
             cap=look.cap if self.cap is None else self.cap,
             times_input=look.times_input or self.times_input,
             overlay=look.overlay if self.overlay is None else self.overlay,
+            shared=look.shared or self.shared,
         )
 
 
@@ -259,6 +287,39 @@ def read_size(text: str) -> int | tuple[int, int]:
     if len(lengths) not in (1, 2) or min(lengths) < 1:
         raise BadOption(f"--size is {text!r}; give pixels as 224, or height x width as 225x300")
     return lengths[0] if len(lengths) == 1 else (lengths[0], lengths[1])
+
+
+def read_whole(option: str, text: str) -> int:
+    """
+    >>> read_whole("--seed", "7")
+    7
+    """
+    try:
+        return int(text)
+    except ValueError as error:
+        raise BadOption(f"{option} is {text!r}; give a whole number, such as 16") from error
+
+
+def read_count(option: str, text: str) -> int:
+    """
+    >>> read_count("--chunk", "16")
+    16
+    """
+    number = read_whole(option, text)
+    if number < 1:
+        raise BadOption(f"{option} is {text!r}; give a whole number of at least 1")
+    return number
+
+
+def read_number(option: str, text: str, what: str) -> float:
+    """
+    >>> read_number("--cap", "99.5", "a percentile")
+    99.5
+    """
+    try:
+        return float(text)
+    except ValueError as error:
+        raise BadOption(f"{option} is {text!r}; give {what}") from error
 
 
 def read_numbers(option: str, text: str) -> float | tuple[float, ...]:

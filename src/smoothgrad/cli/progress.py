@@ -52,9 +52,9 @@ class Bars:
     ) -> None:
         self._bars.stop()
 
-    def begin(self, name: str) -> None:
-        """A map is started."""
-        self._bars.reset(self._one, description=name, total=1, unit="passes", error="")
+    def begin(self, name: str, passes: int) -> None:
+        """A map is started, which takes so many passes at most."""
+        self._bars.reset(self._one, description=name, total=passes, unit="passes", error="")
         self._looked = 0.0
 
     def step(self, progress: Progress) -> None:

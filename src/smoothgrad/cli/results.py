@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import typer
 from rich.padding import Padding
 from rich.text import Text
 
-from smoothgrad.cli.console import FAILED, complain, counted, err
+from smoothgrad.cli.console import FAILED, complain, counted, err, remark
 from smoothgrad.cli.options import LookOptions
 from smoothgrad.cli.output import Output
 
@@ -49,6 +49,7 @@ def map_plainly(result: Attribution) -> dict[str, Any]:
         "score": float(result.score[0]),
         "relative_error": None if error is None else float(error[0]),
         "completeness_error": None if complete is None else float(complete.error[0]),
+        "converged": None if result.converged is None else bool(result.converged[0]),
         "draws": int(result.draws[0]),
         "passes": int(result.passes[0]),
         "key": int(result.keys[0]),
@@ -68,10 +69,36 @@ def failures_plainly(table: Comparison) -> list[dict[str, str]]:
     ]
 
 
+def unsettled(cell: Attribution | Failure) -> TypeGuard[Attribution]:
+    """Was this map to reach a tolerance, and did not?"""
+    from smoothgrad.result import Attribution
+
+    return isinstance(cell, Attribution) and cell.converged is not None and not bool(cell.converged[0])
+
+
+def mark(cell: Attribution | Failure) -> str:
+    """What stands behind the error of a map that did not reach its tolerance."""
+    return ", not settled" if unsettled(cell) else ""
+
+
 def shown_error(result: Attribution) -> str:
     """A relative error for a table; a dash where chance plays no part."""
     error = result.relative_error
     return "–" if error is None else f"{float(error[0]):.2f}"
+
+
+def say_unsettled(table: Comparison) -> None:
+    """Name the maps that were to reach a tolerance and stopped before it."""
+    for row in table.rows:
+        for label, cell in zip(table.labels, row.cells, strict=True):
+            if unsettled(cell):
+                which = row.name if len(table.labels) == 1 else f"{row.name}, {label}"
+                short = "relative error" if cell.completeness is None else "completeness error"
+                error = shown_error(cell) if cell.completeness is None else f"{float(cell.completeness.error[0]):.2f}"
+                remark(
+                    f"{which} stopped at {int(cell.draws[0])} draws with {short} {error}; raise most or the tolerance",
+                    head="not settled: ",
+                )
 
 
 def say_failures(table: Comparison) -> None:

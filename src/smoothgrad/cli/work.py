@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import typer
 
-from smoothgrad.cli.console import FAILED, complain, counted
+from smoothgrad.cli.console import FAILED, complain, counted, error_plainly
 from smoothgrad.cli.inputs import Source, find_pictures, from_files, from_samples, read_method, read_target
 from smoothgrad.cli.options import NetworkOptions, QuestionOptions
 from smoothgrad.cli.progress import Bars
-from smoothgrad.cli.results import failures_in
+from smoothgrad.cli.results import failures_in, say_failures, say_unsettled
 from smoothgrad.errors import BadInput, BadOption, BadPicture, NonFinite, SmoothGradError
 
 if TYPE_CHECKING:
@@ -28,6 +29,14 @@ if TYPE_CHECKING:
 
 OWN_SAMPLES = 5  # of `digits`, when no picture is named
 Keep = Callable[[Source, "Row"], object]  # called with each picture that is done
+
+
+class Ran(NamedTuple):
+    """How far the work came: the pictures that had their turn, with their maps, and what was said where it was stopped."""
+
+    sources: tuple[Source, ...]
+    rows: tuple[Row, ...]
+    stopped: str | None = None
 
 
 @final
@@ -81,21 +90,25 @@ class Work:
             "layer": self.question.at,
         }
 
-    def run(self, bars: Bars, keep: Keep | None = None) -> tuple[Row, ...]:
-        """Each picture is kept as soon as it is done, so that a run that is stopped loses only the one at work."""
+    def run(self, bars: Bars, folder: Path, keep: Keep | None = None) -> Ran:
+        """Each picture is kept in the folder as soon as it is done, so that a run that is stopped loses only the one at work."""
+        stopped = None
         rows: list[Row] = []
         try:
             with bars:
-                for key, source in enumerate(self.sources):
-                    row = self._row(source, key, bars)
+                for source in self.sources:
+                    row = self._row(source, bars)
                     if keep is not None:
                         keep(source, row)
                     rows.append(row)
         except KeyboardInterrupt:
             done = sum(not failures_in(row) for row in rows)
-            complain(f"stopped; {counted(done, 'picture')} {'is' if done == 1 else 'are'} done and kept", head="")
-            raise typer.Exit(FAILED) from None
-        return tuple(rows)
+            kept = f"{'is' if done == 1 else 'are'} done and kept in {folder}" if done else "are done"
+            stopped = (
+                f"stopped; {counted(done, 'picture')} {kept}, {len(self.sources) - len(rows)} not begun or not done"
+            )
+            complain(stopped, head="")
+        return Ran(self.sources[: len(rows)], tuple(rows), stopped)
 
     def table(self, rows: Sequence[Row]) -> Comparison:
         """The rows as a comparison, for figures, tables and reports."""
@@ -104,7 +117,7 @@ class Work:
 
         return Comparison(tuple(self.methods), tuple(map(to_recipe, self.methods.values())), tuple(rows))
 
-    def _row(self, source: Source, key: int, bars: Bars) -> Row:
+    def _row(self, source: Source, bars: Bars) -> Row:
         from smoothgrad.compare import Failure, Row
 
         try:
@@ -113,9 +126,10 @@ class Work:
             for _ in self.methods:
                 bars.end()
             return Row(source.name, (Failure("BadPicture", str(error)),) * len(self.methods))
+        key = content_key(x)
         cells: list[Attribution | Failure] = []
         for label, method in self.methods.items():
-            bars.begin(source.name if len(self.methods) == 1 else f"{source.name} · {label}")
+            bars.begin(source.name if len(self.methods) == 1 else f"{source.name} · {label}", method.passes)
             try:
                 cells.append(replace(self._explain(x, method, key, bars), names=(source.name,)))
             except SmoothGradError as error:
@@ -134,7 +148,7 @@ class Work:
             target=self.target,
             at=ask.at,
             seed=ask.seed,
-            keys=[key],  # as if all pictures were one batch: chance differs from picture to picture
+            keys=[key],
             chunk=ask.chunk,
             precision=ask.checked_precision,
             device=ask.device,
@@ -168,6 +182,29 @@ class Work:
             with suppress(BadPicture):
                 return source.read()
         return None
+
+
+def finish(ran: Ran, table: Comparison) -> None:
+    """Say what is not as it was asked for, and exit with 1 where something failed or the work was stopped."""
+    say_unsettled(table)
+    say_failures(table)
+    if ran.stopped is not None:
+        raise typer.Exit(FAILED)
+
+
+def stop_plainly(ran: Ran) -> dict[str, Any]:
+    """That the work was stopped, for JSON; nothing where it was not."""
+    return {} if ran.stopped is None else {"error": error_plainly("Stopped", ran.stopped)}
+
+
+def content_key(x: Tensor) -> int:
+    """What names a picture for randomness: the first 53 bits of the SHA-256 of its row (1, *S), as float32 bytes.
+
+    So the same picture gets the same noise in any order, folder or company. 53 bits, since more would not outlive readers of JSON
+    that hold numbers as doubles.
+    """
+    digest = hashlib.sha256(x.detach().cpu().float().contiguous().numpy().astype("<f4").tobytes()).digest()
+    return int.from_bytes(digest[:8], "big") >> 11
 
 
 def _check_pictures(model: str, pictures: Sequence[Path] | None, samples: int | None) -> list[Path]:

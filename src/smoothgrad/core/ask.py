@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -40,20 +41,24 @@ def scores(model: nn.Module, query: Query, schedule: Schedule) -> Scores:
     return torch.cat(parts)
 
 
-def gradients(model: nn.Module, query: Query, schedule: Schedule) -> Rows:
+def gradients(
+    model: nn.Module, query: Query, schedule: Schedule, watch: Callable[[Tensor], None] = lambda _score: None
+) -> Rows:
     """d score_i / d x_i, (N, *S), chunk by chunk. Rows must not influence each other, as in eval mode.
 
-    The parameters' own gradients are neither computed nor touched. Raises `NotDifferentiable`.
+    `watch` is shown the score of each chunk before its gradient is taken. The parameters' own gradients are neither computed
+    nor touched. Raises `NotDifferentiable`.
     """
-    return torch.cat([_gradient(model, part, schedule) for part in query.split(schedule.chunk)])
+    return torch.cat([_gradient(model, part, schedule, watch) for part in query.split(schedule.chunk)])
 
 
-def _gradient(model: nn.Module, query: Query, schedule: Schedule) -> Rows:
+def _gradient(model: nn.Module, query: Query, schedule: Schedule, watch: Callable[[Tensor], None]) -> Rows:
     x = query.x.detach().requires_grad_()
     with torch.enable_grad():
         score = query.with_x(x).scores(output_of(model, query.with_x(x), schedule)).sum()
     if not score.requires_grad:
         raise NotDifferentiable(_independent(model))
+    watch(score)
     (gradient,) = torch.autograd.grad(score, x, allow_unused=True)
     if gradient is None:
         raise NotDifferentiable(_independent(model))
@@ -61,7 +66,7 @@ def _gradient(model: nn.Module, query: Query, schedule: Schedule) -> Rows:
     if broken.any():
         row = int(query.row[broken.nonzero()[0, 0].cpu()])
         raise NonFinite(
-            f"the gradient of row {row} holds NaN or infinity, though its score does not; look for sqrt(0), log(0), "
+            f"the gradient of row {row} holds NaN or infinity; look for sqrt(0), log(0), "
             "division by zero or a norm of zeros in the network, or use float32 in place of a narrower type"
         )
     return gradient.detach()
@@ -70,7 +75,7 @@ def _gradient(model: nn.Module, query: Query, schedule: Schedule) -> Rows:
 def _independent(model: nn.Module) -> str:
     return (
         f"the score of {type(model).__name__} does not depend on the input in a way that can be differentiated; look for "
-        "argmax, rounding, .detach(), torch.no_grad() or NumPy in its forward pass or in the target"
+        "argmax, comparisons, .detach(), torch.no_grad() or NumPy in its forward pass or in the target"
     )
 
 

@@ -54,6 +54,15 @@ class Explainer(Value, ABC):
         last = deque(self.partials(model, query, schedule), maxlen=1)  # the others would hold on to their states
         return last.pop().estimate()
 
+    def check(self, query: Query) -> None:
+        """Raise where these rows cannot be explained, such as constant ones under noise relative to their range."""
+        for part in self.children:
+            part.check(query)
+
+    def prepare(self, model: nn.Module, query: Query, schedule: Schedule) -> Query:
+        """The query with what a run needs to know first, such as baselines. `partials` and `change` do it where it is not done."""
+        return query
+
     def cost(self, draws: Tensor) -> Tensor:
         """Model passes per row (N,) that went into an estimate of so many draws."""
         return draws * self.passes
@@ -71,6 +80,16 @@ class Explainer(Value, ABC):
     @abstractmethod
     def unit(self) -> str:
         """What one unit of the map is, in words, for the label of a scale."""
+
+    @property
+    def unsigned(self) -> bool:
+        """Can its maps never be negative?"""
+        return False
+
+    @property
+    def tolerance(self) -> float | None:
+        """What a run goes on for; None where the number of draws is given."""
+        return None
 
     @property
     def is_gradient(self) -> bool:
@@ -93,6 +112,8 @@ class Explainer(Value, ABC):
 
 class Finish(Value, ABC):
     """The last step on a map: times input, absolute value, ..."""
+
+    unsigned: bool = False  # can what comes out never be negative?
 
     @abstractmethod
     def __call__(self, maps: Tensor, query: Query) -> Tensor:
@@ -117,6 +138,7 @@ class Over(Explainer):
     reduction: Reduction[Any] = Mean()  # noqa: RUF009
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if _gives_several(self.inner):
             raise BadMethod(
                 "Together gives several maps per row: it can only be the last reduction, "
@@ -130,6 +152,11 @@ class Over(Explainer):
         if self.sampler.most() < fewest:
             raise BadMethod(
                 f"{self.reduction!r} needs {fewest} draws or more, {self.sampler!r} gives {self.sampler.most()}"
+            )
+        if isinstance(self.sampler.count, Until) and self.sampler.most() < 2 * self.sampler.block:
+            raise BadMethod(
+                f"Until needs most >= {2 * self.sampler.block} here: {self.sampler!r} draws {self.sampler.block} at a time, "
+                "and one has no error"
             )
         if isinstance(self.sampler.count, Until) and not self.reduction.has_stderr:
             raise BadMethod(
@@ -146,6 +173,14 @@ class Over(Explainer):
         return (self.inner,)
 
     @property
+    def unsigned(self) -> bool:
+        return self.reduction.unsigned
+
+    @property
+    def tolerance(self) -> float | None:
+        return self.sampler.count.tolerance if isinstance(self.sampler.count, Until) else None
+
+    @property
     def unit(self) -> str:
         inner = self.inner.unit
         return self.reduction.unit(times_input(inner) if self.sampler.directed else inner)
@@ -157,8 +192,16 @@ class Over(Explainer):
     def cost(self, draws: Tensor) -> Tensor:
         return self.sampler.passes + draws * self.inner.passes
 
+    def check(self, query: Query) -> None:
+        self.sampler.check(query)
+        super().check(query)
+
+    def prepare(self, model: nn.Module, query: Query, schedule: Schedule) -> Query:
+        return self.sampler.prepare(model, query, schedule)
+
     def partials(self, model: nn.Module, query: Query, schedule: Schedule) -> Iterator[Partial]:
-        query = self.sampler.prepare(model, query, schedule)
+        self.sampler.check(query)
+        query = self.prepare(model, query, schedule)
         rows = torch.arange(len(query), device=query.x.device)  # those still at work
         settled: Estimate | None = None  # of all rows, once some have left
         state: Any = None
@@ -217,6 +260,17 @@ class Then(Explainer):
     def children(self) -> tuple[Explainer, ...]:
         return (self.inner,)
 
+    def prepare(self, model: nn.Module, query: Query, schedule: Schedule) -> Query:
+        return self.inner.prepare(model, query, schedule)
+
+    @property
+    def unsigned(self) -> bool:
+        return self.finish.unsigned
+
+    @property
+    def tolerance(self) -> float | None:
+        return self.inner.tolerance
+
     @property
     def unit(self) -> str:
         return self.finish.unit(self.inner.unit)
@@ -261,12 +315,13 @@ def times_input(unit: str) -> str:
 
 
 def relative_error(estimate: Estimate) -> Tensor:
-    """||stderr|| / ||value|| per row (N,): 0 where there is no error at all, infinite where it is unknown or all there is."""
+    """||stderr|| / ||value|| per row (N,): 0 for a map without error; infinite where the error is unknown, and for a map of zeros,
+    which may only mean that no draw has met anything yet."""
     value, stderr, _ = estimate
     if stderr is None:
         return torch.full((len(value),), torch.inf, device=value.device)
     error, size = stderr.flatten(1).norm(dim=1), value.flatten(1).norm(dim=1)
-    return torch.where(error == 0, torch.zeros_like(error), error / size)
+    return torch.where(size == 0, torch.full_like(error, torch.inf), error / size)
 
 
 def place(now: Estimate, settled: Estimate | None, rows: Tensor) -> Estimate:

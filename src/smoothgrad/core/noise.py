@@ -58,8 +58,9 @@ def uniform(keys: Keys, draws: range, shape: torch.Size) -> Points:
 
 
 def _fill(keys: Tensor, draws: range, shape: torch.Size, fill: Callable[[Tensor, torch.Generator], Tensor]) -> Tensor:
-    numbers = torch.empty(len(draws), len(keys), *shape)
-    generator = torch.Generator()
+    # Said, not left to torch's global defaults, which the caller may have set.
+    numbers = torch.empty(len(draws), len(keys), *shape, dtype=torch.float32, device="cpu")
+    generator = torch.Generator("cpu")
     for j, draw in enumerate(draws):
         seeds = mix(keys, torch.full_like(keys, -1 - draw)).tolist()
         for i, seed in enumerate(seeds):

@@ -57,7 +57,7 @@ class Query:
         """
         if isinstance(target, int):
             target = torch.full((len(x),), target, device=x.device)
-        row = torch.arange(len(x))
+        row = torch.arange(len(x), device="cpu")
         keys = row if keys is None else keys
         return Query(x, x, target, mix(torch.full_like(keys, seed), keys), row, len(x), context, None, scorer)
 

@@ -7,6 +7,7 @@ over the means of blocks, which are independent of each other where the draws in
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import Any, Generic, NamedTuple, TypeVar, final
@@ -42,13 +43,17 @@ class Reduction(Value, ABC, Generic[S]):
     """R in  map = R_k [ direction_k * inner(x_k) ]."""
 
     has_stderr: bool = False  # is the standard error of the result known?
+    unsigned: bool = False  # can the result never be negative?
 
     @property
     def weighted(self) -> bool:
         """Does it make sense for draws of unequal weight, such as quadrature nodes?"""
         return False
 
-    least: int = 1  # the fewest blocks of draws that it has a meaning for
+    @property
+    def least(self) -> int:
+        """The fewest blocks of draws that it has a meaning for."""
+        return 1
 
     def unit(self, unit: str) -> str:
         """The unit of the result, given that of the draws."""
@@ -144,6 +149,7 @@ class Mean(Reduction[Moments]):
 class SquareMean(Reduction[Moments]):
     """The mean of squares over draws, E[v^2], never negative; with its standard error. SmoothGrad squared (Hooker 2019)."""
 
+    unsigned = True
     has_stderr = True
     weighted = True
 
@@ -229,6 +235,7 @@ class Variance(Reduction[Powers]):
     cautious for pairs. After one draw of more to come, the map is zero and its error unknown; a method of one draw is refused.
     """
 
+    unsigned = True
     has_stderr = True
     least = 2
 
@@ -300,6 +307,8 @@ class Largest(State):
 class Max(Reduction[Largest]):
     """The largest absolute value over draws, never negative. Grows with the number of draws: an extreme, no average."""
 
+    unsigned = True
+
     def update(self, state: Largest | None, values: Points, weight: Weights, block: int) -> Largest:
         size = values.abs().amax(0)
         if state is None:
@@ -332,6 +341,7 @@ class MedianOfMeans(Reduction[Groups]):
     groups: int = 8
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.groups < 1:
             raise BadMethod(f"MedianOfMeans needs groups >= 1, got {self.groups}")
 
@@ -395,6 +405,7 @@ class TrimmedMean(Reduction[Kept]):
     fraction: float = 0.1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.fraction < 0.5:
             raise BadMethod(f"TrimmedMean needs 0 <= fraction < 0.5, got {self.fraction}")
 
@@ -404,7 +415,7 @@ class TrimmedMean(Reduction[Kept]):
     def final(self, state: Kept) -> Estimate:
         ranked = state.sorted()
         n = ranked.shape[1]
-        cut = int(n * self.fraction)
+        cut = math.floor(n * self.fraction + 1e-9)  # 0.29 * 100 is 28.999... in binary
         return Estimate(ranked[:, cut : n - cut].mean(1), None, _count(ranked, n))
 
 
@@ -435,6 +446,7 @@ class Together(Reduction[States]):
         if not reductions or any(isinstance(part, Together) for part in reductions):
             raise BadMethod("Together takes one or more reductions, none of them a Together itself")
         object.__setattr__(self, "reductions", reductions)
+        self.__post_init__()
 
     def __repr__(self) -> str:
         return f"Together({', '.join(map(repr, self.reductions))})"
@@ -444,7 +456,7 @@ class Together(Reduction[States]):
         return all(part.weighted for part in self.reductions)
 
     @property
-    def least(self) -> int:  # type: ignore[override]
+    def least(self) -> int:
         return max(part.least for part in self.reductions)
 
     def update(self, state: States | None, values: Points, weight: Weights, block: int) -> States:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,8 +38,9 @@ class Until(Value):
     most: int = 1024
 
     def __post_init__(self) -> None:
-        if not self.tolerance > 0:
-            raise BadMethod(f"Until needs tolerance > 0, got {self.tolerance}")
+        super().__post_init__()
+        if not 0 < self.tolerance < math.inf:
+            raise BadMethod(f"Until needs a finite tolerance > 0, got {self.tolerance}")
         if not 2 <= self.least <= self.most:
             raise BadMethod(f"Until needs 2 <= least <= most, got least={self.least}, most={self.most}")
 
@@ -65,8 +67,11 @@ class Sampler(Value, ABC):
         """Model passes per row that `prepare` takes."""
         return 0
 
+    def check(self, query: Query) -> None:
+        """Raise where these rows cannot be drawn from. Asked of all rows, before any work."""
+
     def prepare(self, model: nn.Module, query: Query, schedule: Schedule) -> Query:
-        """Once per run, before any draw: check the rows, and note what depends on the model."""
+        """Once per run, before any draw: note what depends on the model. Asked twice, it keeps the first answer."""
         return query
 
     @abstractmethod
@@ -82,9 +87,9 @@ class Sampler(Value, ABC):
         return self.count.most if isinstance(self.count, Until) else self.count
 
     def looks(self) -> Iterator[int]:
-        """The draw numbers at which a row may stop; the last is the end. Whole blocks only."""
+        """The draw numbers at which a row may stop; the last is the end. Whole blocks, and at least two: one has no error."""
         if isinstance(self.count, Until):
-            look = self.count.least
+            look = max(self.count.least, 2 * self.block)
             while look < self.count.most:
                 yield -(-look // self.block) * self.block
                 look *= 2

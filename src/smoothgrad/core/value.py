@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Iterator
-from typing import Any, final
+from typing import Any, ClassVar, final
 
-import numpy as np
 import torch
 from torch import Tensor
+
+from smoothgrad.core.kinds import Misfit, fitted, kinds_of, words_for
+from smoothgrad.errors import BadMethod, SmoothGradError
 
 
 class Value:
@@ -19,8 +21,31 @@ class Value:
     out: the recipe of a map must say how much noise and how many samples, whatever the defaults are one day.
     """
 
+    _fault: ClassVar[type[SmoothGradError]] = BadMethod  # what a piece of the wrong kind raises
+
+    def __post_init__(self) -> None:
+        """Each field holds what it is declared to hold. A piece with checks of its own calls this one first."""
+        for name, kind in kinds_of(type(self)).items():
+            given = getattr(self, name)
+            try:
+                object.__setattr__(self, name, fitted(kind, given))
+            except Misfit:
+                raise self._fault(
+                    f"{type(self).__name__} takes as {name} {words_for(kind)}, got {_shown(given)}"
+                ) from None
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(arguments(self))})"
+
+
+def _shown(given: object) -> str:
+    """What was given, and what to do about the commonest mistakes."""
+    if isinstance(given, Tensor):
+        return f"a tensor of shape {tuple(given.shape)}; as a baseline, write Given(tensor)"
+    if isinstance(given, type) or (callable(given) and not isinstance(given, Value)):
+        name = getattr(given, "__name__", repr(given))
+        return f"{name} itself; call it: {name}()"
+    return repr(given)
 
 
 def fields_of(value: Value) -> Iterator[tuple[dataclasses.Field[Any], Any]]:
@@ -34,7 +59,7 @@ def arguments(value: Value) -> Iterator[str]:
     """`name=value` for each field of a piece that is a number, or differs from its default."""
     for field, given in fields_of(value):
         if not _is_default(field, given):
-            yield f"{field.name}={_plain(given)!r}"
+            yield f"{field.name}={given!r}"
 
 
 def _is_default(field: dataclasses.Field[Any], given: object) -> bool:
@@ -44,12 +69,7 @@ def _is_default(field: dataclasses.Field[Any], given: object) -> bool:
 def _has_number(given: object) -> bool:
     if isinstance(given, Value):
         return any(_has_number(held) for _, held in fields_of(given))
-    return isinstance(given, int | float | np.number) and not isinstance(given, bool)
-
-
-def _plain(given: object) -> object:
-    """A NumPy number as Python's own: its repr, np.float64(0.1), is no recipe."""
-    return given.item() if isinstance(given, np.generic) else given
+    return isinstance(given, int | float) and not isinstance(given, bool)
 
 
 @final
@@ -64,6 +84,7 @@ class Data(Value):
     tensor: Tensor
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         # A private copy: the caller may go on to write into the tensor, which would change the method.
         object.__setattr__(self, "tensor", self.tensor.detach().to("cpu", copy=True))
 

@@ -31,6 +31,8 @@ class TimesInput(Finish):
 class Absolute(Finish):
     """|map|, never negative. Of the mean: |E v|, which is not E|v|."""
 
+    unsigned = True
+
     def __call__(self, maps: Tensor, query: Query) -> Tensor:
         return maps.abs()
 
@@ -42,6 +44,8 @@ class Absolute(Finish):
 @dataclass(frozen=True, repr=False)
 class Positive(Finish):
     """max(map, 0): what speaks for the target."""
+
+    unsigned = True
 
     def __call__(self, maps: Tensor, query: Query) -> Tensor:
         return maps.clamp_min(0)

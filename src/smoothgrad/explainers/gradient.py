@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import torch
@@ -40,7 +40,9 @@ class Gradient(Explainer):
         return self.rule == Plain()
 
     def partials(self, model: nn.Module, query: Query, schedule: Schedule) -> Iterator[Partial]:
-        with self.rule.active(model):
-            maps = gradients(model, query, schedule)
+        if self.rule.row_by_row:
+            schedule = replace(schedule, chunk=1)
+        with self.rule.active(model) as watch:
+            maps = gradients(model, query, schedule, watch)
         draws = torch.ones(len(query), dtype=torch.int64, device=maps.device)
         yield Partial(1, 1, lambda: Estimate(maps, None, draws))

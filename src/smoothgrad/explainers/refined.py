@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import final
@@ -34,8 +35,9 @@ class Refined(Explainer):
     most: int = 512
 
     def __post_init__(self) -> None:
-        if not self.tolerance > 0:
-            raise BadMethod(f"integrated gradients need tolerance > 0, got {self.tolerance}")
+        super().__post_init__()
+        if not 0 < self.tolerance < math.inf:
+            raise BadMethod(f"integrated gradients need a finite tolerance > 0, got {self.tolerance}")
         if self.most < self.path.steps:
             raise BadMethod(f"most={self.most} is fewer than the first {self.path.steps} steps")
 
@@ -55,20 +57,29 @@ class Refined(Explainer):
 
     @property
     def passes(self) -> int:
-        return sum(level.passes for level in self.levels)
+        return self.path.passes + sum(level.sampler.most() for level in self.levels)
 
     def cost(self, draws: Tensor) -> Tensor:
-        return draws
+        """Of a map of so many draws: those of all coarser levels too."""
+        counts = [level.sampler.most() for level in self.levels]
+        return self.path.passes + torch.stack([count * (draws >= count) for count in counts]).sum(0)
+
+    def check(self, query: Query) -> None:
+        self.path.check(query)
+
+    def prepare(self, model: nn.Module, query: Query, schedule: Schedule) -> Query:
+        return self.path.prepare(model, query, schedule)
 
     def partials(self, model: nn.Module, query: Query, schedule: Schedule) -> Iterator[Partial]:
+        query = self.prepare(model, query, schedule)
         change = self.change(model, query, schedule)
         rows = torch.arange(len(query), device=query.x.device)
         settled: Estimate | None = None
-        spent = 0
+        spent = self.path.passes
         for level in self.levels:
             now = level.estimate(model, query.rows(rows), schedule)
-            spent += level.passes
-            settled = place(now._replace(draws=torch.full_like(now.draws, spent)), settled, rows)
+            spent += level.sampler.most()
+            settled = place(now, settled, rows)
             yield Partial(spent, self.passes, _reader(settled))
             gap = (now.value.flatten(1).sum(1) - change[rows]).abs()
             rows = rows[gap > self.tolerance * change[rows].abs()]

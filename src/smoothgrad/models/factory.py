@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib.util
 import sys
@@ -26,6 +27,35 @@ def names_factory(name: str) -> bool:
     (True, False)
     """
     return name.rpartition(":")[0].endswith(".py")
+
+
+def without_function(name: str) -> UnknownName:
+    """What to say of a file alone, such as "nets.py": the functions in it, found without running it."""
+    path = Path(name.rstrip(":"))
+    if not path.is_file():
+        return UnknownName(f"there is no file {path}, and no function is named; write path/to/net.py:FUNCTION")
+    functions = _functions_in(path)
+    known = ", ".join(f"{path}:{function}" for function in functions)
+    hint = f"name a function: {known}" if known else "no function in it can be called without arguments; write one"
+    return UnknownName(f"the model {name!r} is a file; {hint}")
+
+
+def _functions_in(path: Path) -> list[str]:
+    """The names of the functions of a file that can be called without arguments. The file is not run."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError) as error:
+        raise BadModel(f"{path} cannot be read as Python: {error}; repair it first") from error
+    return [
+        node.name
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and _needs_nothing(node.args)
+    ]
+
+
+def _needs_nothing(takes: ast.arguments) -> bool:
+    positional = len(takes.posonlyargs) + len(takes.args)
+    return positional <= len(takes.defaults) and None not in takes.kw_defaults
 
 
 def from_factory(name: str, weights: Path | None) -> Network:

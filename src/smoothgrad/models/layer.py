@@ -9,7 +9,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from smoothgrad.errors import BadInput, BadModel, UnknownName, nearest
+from smoothgrad.errors import BadInput, BadModel, UnknownName, UnsupportedModel, nearest
 from smoothgrad.models.network import Network
 
 
@@ -27,6 +27,10 @@ def at(model: nn.Module, layer: str | nn.Module) -> LayerView:
     (torch.Size([4, 3]), True)
     """
     inner = model.net if isinstance(model, Network) else model
+    if isinstance(inner, torch.jit.ScriptModule):
+        raise UnsupportedModel(
+            f"{type(inner).__name__} is scripted or traced: its layers cannot be seen from; pass the plain module"
+        )
     layers = {name: module for name, module in inner.named_modules() if name}
     if isinstance(layer, str):
         if layer not in layers:

@@ -10,7 +10,7 @@ import torch
 from smoothgrad.errors import BadModel, UnknownName, nearest
 from smoothgrad.models.classes import read_classes
 from smoothgrad.models.digits import digits_with
-from smoothgrad.models.factory import from_factory, names_factory
+from smoothgrad.models.factory import from_factory, names_factory, without_function
 from smoothgrad.models.network import Network
 from smoothgrad.models.sources import Asked, from_hugging_face, from_timm, from_torchvision
 
@@ -74,6 +74,8 @@ def load(
 def _find(name: str, asked: Asked) -> Network:
     if name == "digits":
         return digits_with(asked.weights)
+    if name.endswith((".py", ".py:")):
+        raise without_function(name)
     if names_factory(name):
         return from_factory(name, asked.weights)
     scheme, colon, rest = name.partition(":")

@@ -32,7 +32,7 @@ class Preprocessing:
     or None to leave the scale. Then the middle `size` (height, width) is cut out; None keeps everything. A
     picture too small for the cut is scaled up to cover it. `channels` is 1 (grey) or 3 (RGB); `mean` and
     `std` have one number per channel. The defaults are those of most ImageNet networks. Raises `BadOption`
-    for values that mean nothing.
+    for values that mean nothing, such as a `mean` in units of 0 to 255.
 
     >>> Preprocessing().row(np.zeros((300, 400, 3), np.uint8)).shape
     torch.Size([1, 3, 224, 224])
@@ -54,6 +54,8 @@ class Preprocessing:
         for name, numbers in (("mean", self.mean), ("std", self.std)):
             if len(numbers) != self.channels or not all(map(math.isfinite, numbers)):
                 raise BadOption(f"{name} is {numbers}; give {self.channels} finite numbers, one per channel")
+            if max(numbers) > 1:
+                raise BadOption(f"{name}: pixels go from 0 to 1; got {max(numbers)}; divide by 255")
         if min(self.std) <= 0:
             raise BadOption(f"std is {self.std}; the values are divided by it, so give positive numbers")
         for name, lengths in (("size", self.size), ("resize", self.resize)):
@@ -112,4 +114,4 @@ class Preprocessing:
         return (float(number),) * self.channels if isinstance(number, (int, float)) else number
 
     def _column(self, numbers: tuple[float, ...]) -> Tensor:
-        return torch.tensor(numbers, dtype=torch.float32).view(-1, 1, 1)
+        return torch.tensor(numbers, dtype=torch.float32, device="cpu").view(-1, 1, 1)

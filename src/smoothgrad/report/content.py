@@ -9,7 +9,7 @@ from smoothgrad.citations import PAPERS
 from smoothgrad.compare import Comparison, Failure, Row
 from smoothgrad.errors import BadInput
 from smoothgrad.methods import citation
-from smoothgrad.report.pictures import Drawn, Picture, beneath, drawn_row, input_pixels, picture, thumbnail
+from smoothgrad.report.pictures import Drawn, Picture, beneath, drawn_row, input_pixels, panel_of, picture, thumbnail
 from smoothgrad.report.repeat import snippet
 from smoothgrad.report.words import (
     SETTLED,
@@ -53,6 +53,7 @@ class Cell(NamedTuple):
     sure: Sure | None
     complete: Complete | None
     asked: Question | None  # where it is not what the other cells of the picture explain
+    stopped: str  # what is said where a tolerance was not reached, or ""
     draws: str
     passes: str
     seconds: str
@@ -93,6 +94,7 @@ class Content(NamedTuple):
     lead: str
     facts: tuple[tuple[str, str], ...]
     labels: tuple[str, ...]
+    certain: tuple[str, ...]  # of the methods, those without chance on every picture
     sections: tuple[Section, ...]
     failures: int
     reading: tuple[tuple[str, str], ...]  # heading, text
@@ -113,11 +115,19 @@ def content_of(comparison: Comparison, look: Look | None, title: str) -> Content
         lead=_lead(look, made),
         facts=_facts(comparison, made),
         labels=comparison.labels,
+        certain=_certain(comparison.labels, sections),
         sections=sections,
         failures=len(comparison.failures),
         reading=tuple(_reading(look, made, sections)),
         sources=_sources(comparison),
         versions=_versions(made),
+    )
+
+
+def _certain(labels: Sequence[str], sections: Sequence[Section]) -> tuple[str, ...]:
+    columns = zip(labels, *(section.cells for section in sections), strict=True)
+    return tuple(
+        label for label, *cells in columns if all(one.sure and one.sure.level == "deterministic" for one in cells)
     )
 
 
@@ -196,7 +206,7 @@ def _cells(anchor: str, row: Row, comparison: Comparison, look: Look, *, one_que
     for number, (label, recipe, cell) in enumerate(named, start=1):
         where = f"{anchor}-method-{number}"
         if isinstance(cell, Failure):
-            yield Cell(where, label, cell, None, None, "", None, None, None, "", "", "", recipe, "")
+            yield Cell(where, label, cell, None, None, "", None, None, None, "", "", "", "", recipe, "")
             continue
         drawn = next(drawings)
         shape = times(tuple(cell.maps.shape[1:]))
@@ -208,14 +218,22 @@ def _cells(anchor: str, row: Row, comparison: Comparison, look: Look, *, one_que
             error=drawn and drawn.error,
             no_picture="" if drawn else f"A map of {shape} values has no picture; it is in the result's maps.",
             sure=sure(cell),
-            complete=None if cell.completeness is None else complete(cell.completeness),
+            complete=None if cell.completeness is None else complete(cell.completeness, explained_by([cell])),
             asked=None if one_question else question(cell),
+            stopped=_stopped(cell),
             draws=f"{int(cell.draws[0]):,}",
             passes=f"{int(cell.passes[0]):,}",
             seconds=decimal(float(cell.provenance["seconds"])),
             recipe=cell.recipe,
             snippet=snippet(cell, row.name),
         )
+
+
+def _stopped(result: Attribution) -> str:
+    if result.converged is None or bool(result.converged[0]):
+        return ""
+    draws = int(result.draws[0])
+    return f"Stopped at {draws:,} draw{'s' * (draws != 1)} before the tolerance was reached."
 
 
 # --- around the pictures ----------------------------------------------------------------------------------------------
@@ -275,11 +293,32 @@ def _keys(bibtex: str) -> list[str]:
 # --- how to read it ---------------------------------------------------------------------------------------------------
 
 _SIGNS = {
-    "absolute": "The darker, the more the score depends on this place, in either direction.",
-    "signed": "Orange speaks for the score, blue against it; nearly white is zero.",
-    "positive": "Only what speaks for the score is shown; nearly white is zero or below.",
-    "negative": "Only what speaks against the score is shown; nearly white is zero or above.",
+    "absolute": "The darker, the more the {score} depends on this place, in either direction.",
+    "signed": "Orange speaks for the {score}, blue against it; nearly white is zero.",
+    "positive": "Only what speaks for the {score} is shown; nearly white is zero or below.",
+    "negative": "Only what speaks against the {score} is shown; nearly white is zero or above.",
 }
+_UNSIGNED = "The darker, the larger the value; it says nothing of a direction, for or against the {score}."
+_AND_UNSIGNED = {
+    "signed": " Squares and variances are never negative: their scale has one side, from nearly white to dark.",
+    "positive": " Squares and variances are never negative: they are shown whole, the darker the larger.",
+    "negative": " Squares and variances are never negative: nothing of them is left to show.",
+}
+
+
+def _colours(look: Look, made: Sequence[Attribution], more: str = "") -> str:
+    """What the colours of the maps mean; `more` is said within the first sentence."""
+    one_sided = [panel.unsigned and not look.times_input for result in made if (panel := panel_of(result))]
+    whole = bool(one_sided) and all(one_sided) and look.sign in ("signed", "positive")
+    first = (_UNSIGNED if whole else _SIGNS[look.sign]).format(score=explained_by(made))
+    beside = _AND_UNSIGNED.get(look.sign, "") if any(one_sided) and not whole else ""
+    return f"{first[:-1]}{more}.{beside}"
+
+
+def explained_by(made: Sequence[Attribution]) -> str:
+    """What the results explain, in a word: the score, or the probability where all of them explain one."""
+    kinds = {result.kind for result in made}
+    return kinds.pop() if len(kinds) == 1 and "probability" in next(iter(kinds)) else "score"
 
 
 def _lead(look: Look, made: Sequence[Attribution]) -> str:
@@ -289,8 +328,8 @@ def _lead(look: Look, made: Sequence[Attribution]) -> str:
         "colour channels are added up" if look.channels == "sum" else "of the colour channels the strongest counts"
     )
     channels = any(result.x.ndim == 4 and result.x.shape[1] > 1 for result in made)
-    signed = f"{_SIGNS[look.sign][:-1]}{f'; {several}' if channels else ''}."
-    return f"Which parts of an input the network's score depends on, and how sure that is. {signed}"
+    said = _colours(look, made, f"; {several}" if channels else "")
+    return f"Which parts of an input the network's {explained_by(made)} depends on, and how sure that is. {said}"
 
 
 def _reading(look: Look, made: Sequence[Attribution], sections: Sequence[Section]) -> Iterator[tuple[str, str]]:
@@ -300,15 +339,14 @@ def _reading(look: Look, made: Sequence[Attribution], sections: Sequence[Section
         "defines it. It tells about this network and this input, not about the world. A gradient says what a small "
         "change would do; a path method divides the score among the values, and is in units of the score.",
     )
-    unsigned = " Squares and variances have no sign." if any("²" in result.unit for result in made) else ""
-    yield "The colours", f"{_SIGNS[look.sign]}{unsigned if look.sign == 'signed' else ''} {_scale_words(look)}"
+    yield "The colours", f"{_colours(look, made)} {_scale_words(look)}"
     if any(result.stderr is not None for result in made):
         yield (
             "The standard error",
             "belongs to methods that average over random draws: it says how far each value would typically move with "
             "fresh draws. The relative error is its size over that of the map, r = ‖standard error‖ / ‖map‖. Two raw maps of "
             "different seeds then agree to about 1 − r² (the cosine between them: 1 is the same map, 0 none in common). "
-            f"Below {SETTLED:g} a map is called settled. Four times the draws halve the error.",
+            f"Up to {SETTLED:g} a map is called settled. Four times the draws halve the error.",
         )
         yield (
             "What it does not say:",

@@ -9,22 +9,22 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from smoothgrad.errors import need
 from smoothgrad.result import Attribution
 from smoothgrad.view.colour import Palette, Pixels, overlay, palette, rgb, scale_bar
-from smoothgrad.view.figure import figure
+from smoothgrad.view.figure import alone
 from smoothgrad.view.look import Look
 from smoothgrad.view.panels import ErrorPanel, MapPanel, Panel, PicturePanel, Scale
 from smoothgrad.view.planes import limit as limit_of
 from smoothgrad.view.planes import remark
+from smoothgrad.view.plots import BAND, FeaturesPanel, SignalPanel
 from smoothgrad.view.scales import ends, number
 
 MAP_STEP, ERROR_STEP = 4, 8  # every how many of a palette's colours is used: noise in fine steps makes large files
 SMALL = 128  # pixels: below, a picture is enlarged with sharp edges
 PALE = 120  # the grey, 0 to 255, that black becomes beneath a map
-DOTS = 160  # per inch, of plots
+DOTS, PLOT = 240, 3.4  # of plots: dots per inch, and a width in inches whose letters can be read on a telephone
 
 
 class Picture(NamedTuple):
@@ -62,7 +62,7 @@ class Cell(NamedTuple):
     """The map of a cell, and its standard error where there is one and the map's own plot does not show it."""
 
     map: Drawn
-    error: Drawn | None
+    error: Drawn | None  # of a signal: the map as a line within its errors
 
 
 def png_uri(pixels: Pixels) -> str:
@@ -121,10 +121,10 @@ def drawn_row(results: Sequence[Attribution], look: Look, alts: Sequence[str]) -
 
     With `look.shared`, maps of the same unit share their scale, and so do standard errors. `alts` says what each map is.
     """
-    panels = [result.map_panel(0) if result.maps[0].ndim <= 3 else None for result in results]
+    panels = [panel_of(result) for result in results]
     shared = _shared_limits([panel for panel in panels if panel], look)
     cells: list[Cell | None] = []
-    for result, panel, alt in zip(results, panels, alts, strict=True):
+    for panel, alt in zip(panels, alts, strict=True):
         if panel is None:
             cells.append(None)
         elif isinstance(panel, MapPanel):
@@ -134,8 +134,23 @@ def drawn_row(results: Sequence[Attribution], look: Look, alts: Sequence[str]) -
             )
             cells.append(Cell(_coloured(panel, look, shared, alt), around))
         else:
-            cells.append(Cell(_plotted(panel, look, f"{alt}: {_strongest(result.maps[0])}"), None))
+            band = panel.error("")
+            drawn = None if band is None else _plotted(band, look, f"{alt}, as a line, within 2 standard errors", BAND)
+            cells.append(Cell(_plotted(panel, look, f"{alt}: {_strongest(panel)}", _said(panel, look)), drawn))
     return cells
+
+
+def panel_of(result: Attribution) -> MapPanel | FeaturesPanel | SignalPanel | None:
+    """The map of a result of one row as a panel; None where it has no picture."""
+    panel = result.map_panel(0) if result.maps[0].ndim <= 3 else None
+    return panel if isinstance(panel, MapPanel | FeaturesPanel | SignalPanel) else None
+
+
+def _said(panel: Panel, look: Look) -> str:
+    """What is said beneath a plot: what is left out of it, and whiskers. How sure it is, the page says already."""
+    whiskers = isinstance(panel, FeaturesPanel) and panel.stderr is not None
+    said = [line for line in panel.remarks(look) if not line.startswith("relative error") and line != panel.note]
+    return ", ".join([*said, *(["whiskers are 2 standard errors"] if whiskers else [])])
 
 
 def _shared_limits(panels: Sequence[Panel], look: Look) -> dict[tuple[str, str], float]:
@@ -158,29 +173,32 @@ def _coloured(panel: Panel, look: Look, shared: dict[tuple[str, str], float], al
     colours = Palette(whole.table[::step], whole.zero // step)
     pixels = colours(scale.values, limit)
     if look.overlay and isinstance(panel, MapPanel) and panel.beneath is not None:
-        pixels = overlay(panel.beneath, scale.values, limit, look)
+        pixels = overlay(panel.beneath, scale.values, limit, look.of(unsigned=panel.unsigned))
     marks = tuple(Mark(100 * place, text) for place, text in ends(scale.palette, limit, scale.values))
     said = f"{alt}; {scale.label}, colours from {' to '.join((marks[0].text, marks[-1].text)) if limit else 'zero'}"
     bar = scale_bar(colours, len(colours.table), 1) if limit else colours.table[None, colours.zero : colours.zero + 1]
     return Drawn(picture(pixels, said), png_uri(bar), marks, scale.label, remark(scale.values))
 
 
-def _plotted(panel: Panel, look: Look, alt: str) -> Drawn:
+def _plotted(panel: Panel, look: Look, alt: str, said: str) -> Drawn:
     """A plot with axes, whiskers and scale of its own."""
     need("matplotlib", extra="report")
-    page = figure([[panel]], look)
+    page = alone(panel, look, PLOT)
     memory = io.BytesIO()
     page.savefig(memory, format="png", dpi=DOTS)
     width, height = (round(DOTS * inches) for inches in page.get_size_inches())
-    return Drawn(Picture(_uri(memory.getvalue()), width, height, alt), "", (), "", "")
+    return Drawn(Picture(_uri(memory.getvalue()), width, height, alt), "", (), said, "")
 
 
-def _strongest(map: Tensor) -> str:
-    """The strongest features, or moments of a signal, of a map (F,) or (C, T).
+def _strongest(panel: FeaturesPanel | SignalPanel) -> str:
+    """The strongest features, or moments of a signal.
 
-    >>> _strongest(torch.tensor([0.0, -2.0, 1.0]))
+    >>> _strongest(FeaturesPanel(torch.tensor([0.0, -2.0, 1.0])))
     'strongest are feature 1 (−2), feature 2 (1), feature 0 (0)'
     """
-    what, values = ("feature", map) if map.ndim == 1 else ("moment", map.sum(0))
+    names = panel.names if isinstance(panel, FeaturesPanel) else ()
+    what, values = ("feature", panel.map) if isinstance(panel, FeaturesPanel) else ("moment", panel.map.sum(0))
     order = torch.argsort(values.abs(), descending=True, stable=True)[:3].tolist()
-    return "strongest are " + ", ".join(f"{what} {i} ({number(float(values[i]))})" for i in order)
+    return "strongest are " + ", ".join(
+        f"{names[i] if names else f'{what} {i}'} ({number(float(values[i]))})" for i in order
+    )

@@ -82,13 +82,24 @@ def of_error(error: float, draws: int) -> Sure:
     """
     if not math.isfinite(error):
         return Sure("unknown", "undefined", None, "The map is zero, so that its error has no size to be compared with.")
-    shown = round(error, 2)  # as it is printed, so that 0.10 is not on either side of 0.1
-    level, meaning = next((level, meaning) for most, level, meaning in _LEVELS if shown <= most)
-    if SETTLED < shown <= 0.9:  # past that the map says too little about the limit's size
+    error = round(error, 4) if error >= 0.005 else error  # no one shall read 0.10000002, which is called unsettled
+    level, meaning = next((level, meaning) for most, level, meaning in _LEVELS if error <= most)
+    if SETTLED < error <= 0.9:  # past that the map says too little about the limit's size
         meaning += f" About {_draws_to_settle(error, draws):,} draws would settle it."
-    return Sure(
-        level, f"{error:.2f}" if error >= 0.005 or not error else number(error), max(0.0, 1 - error**2), meaning
-    )
+    return Sure(level, _error_in_digits(error), max(0.0, 1 - error**2), meaning)
+
+
+def _error_in_digits(error: float) -> str:
+    """An error of at most four decimals, in two, or in more where two would put it on the other side of a level's bound.
+
+    >>> _error_in_digits(0.0987), _error_in_digits(0.103), _error_in_digits(0.1004), _error_in_digits(0.0012)
+    ('0.10', '0.103', '0.1004', '0.0012')
+    """
+    if 0 < error < 0.005:
+        return number(error)
+    bounds = [most for most, *_ in _LEVELS]
+    fine = (f"{error:.{digits}f}" for digits in range(2, 5))
+    return next(said for said in fine if all((float(said) <= most) == (error <= most) for most in bounds))
 
 
 def _draws_to_settle(error: float, draws: int) -> int:
@@ -120,14 +131,14 @@ class Complete(NamedTuple):
     meaning: str
 
 
-def complete(completeness: Completeness) -> Complete:
-    """The completeness of a result of one row.
+def complete(completeness: Completeness, explained: str = "score") -> Complete:
+    """The completeness of a result of one row; `explained` is what the result calls its score.
 
     >>> complete(Completeness(torch.tensor([4.1]), torch.tensor([4.0]))).meaning
     'The map sums to 4.10; from the baseline to the input the score changes by 4.00.'
     """
     total, change, error = float(completeness.total[0]), float(completeness.change[0]), float(completeness.error[0])
-    said = f"The map sums to {decimal(total)}; from the baseline to the input the score changes by {decimal(change)}."
+    said = f"The map sums to {decimal(total)}; from the baseline to the input the {explained} changes by {decimal(change)}."
     gap = f"{number(100 * error)} %" if math.isfinite(error) else "∞"
     return Complete(
         error <= COMPLETE, gap, said if error <= COMPLETE else f"{said} More steps or samples would narrow the gap."
@@ -139,6 +150,7 @@ class Question(NamedTuple):
 
     words: str  # "tabby", "cat rather than dog", "the probability of tabby"
     score: str
+    said: str  # the score with its name, where `words` does not name it already
     code: str  # the `target=` that asks it again
 
 
@@ -148,15 +160,15 @@ def question(result: Attribution) -> Question:
     match result.kind:
         case "contrast":
             this, that = target.tolist()
-            return Question(words, said, f"sg.Contrast(sg.Class({this}), sg.Class({that}))")
+            return Question(words, said, f"score {said}", f"sg.Contrast(sg.Class({this}), sg.Class({that}))")
         case "probability":
-            return Question(f"the probability of {words}", said, f"sg.Probability(sg.Class({int(target)}))")
+            return Question(f"the probability of {words}", said, said, f"sg.Probability(sg.Class({int(target)}))")
         case "log probability":
             return Question(
-                f"the log probability of {words}", said, f"sg.Probability(sg.Class({int(target)}), log=True)"
+                f"the log probability of {words}", said, said, f"sg.Probability(sg.Class({int(target)}), log=True)"
             )
         case _:
-            return Question(words, said, "..." if target.ndim or int(target) < 0 else str(int(target)))
+            return Question(words, said, f"score {said}", "..." if target.ndim or int(target) < 0 else str(int(target)))
 
 
 def decimal(value: float) -> str:

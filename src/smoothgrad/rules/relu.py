@@ -1,42 +1,44 @@
 """What guided backprop, the deconvnet and RectGrad do at each ReLU, however it is called.
 
-A function mode replaces `nn.ReLU`, `F.relu`, `torch.relu`, `x.relu()`, their in-place forms, ReLU6 and `clamp(min=0)` while the
-model runs. It needs no hooks on modules, so that functional calls are not missed and nothing is left behind.
+Before the gradient of a score is taken, its graph is walked and every rectifier in it gets a hook. The graph knows functions by
+what they do: `nn.ReLU`, `F.relu`, `x.relu()`, `clamp(min=0)` and `maximum(x, 0)`, in place or not, checkpointed or not. The hooks
+go with the graph; nothing is left in the model.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, final
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.graph import Node
 from torch.overrides import TorchFunctionMode
 
 from smoothgrad.errors import BadMethod, RuleDidNothing, UnsupportedModel
-from smoothgrad.rules.rule import Rule
+from smoothgrad.rules.rule import Rule, Watch
 
-Backward = Callable[[Tensor, Tensor, Tensor], Tensor]  # R, activation, where the plain gradient passes -> R below
+Backward = Callable[[Tensor, Tensor], Tensor]  # R above, the plain gradient below -> R below
 
 
 class ReLURule(Rule):
     """A rule for rectifiers: R is the relevance that arrives from above, a the activation (the ReLU's output)."""
 
     @abstractmethod
-    def backward(self, above: Tensor, activation: Tensor, passes: Tensor) -> Tensor:
-        """R above, a, and the mask where the plain gradient passes; all (N, ...): to R below."""
+    def backward(self, activation: Callable[[], Tensor]) -> Backward:
+        """What to do at the rectifier with this a. It is read only if asked for: in a checkpoint, reading it computes it again."""
 
     @contextmanager
-    def active(self, model: nn.Module) -> Iterator[None]:
+    def active(self, model: nn.Module) -> Iterator[Watch]:
         _see_through(model, self)
-        mode = _ReplaceReLU(self.backward)
-        with mode:
-            yield
-        if not mode.replaced:
+        hooks = _Hooks(self)
+        with _OutOfViews():
+            yield hooks.watch
+        if not hooks.reached:
             raise RuleDidNothing(
                 f"{self!r} found no ReLU in {type(model).__name__}: the map would be the plain gradient; "
                 "use gradient(), or a network with ReLUs"
@@ -48,8 +50,8 @@ class ReLURule(Rule):
 class Guided(ReLURule):
     """Guided backprop: pass R where a > 0 and R > 0 (Springenberg et al. 2014)."""
 
-    def backward(self, above: Tensor, activation: Tensor, passes: Tensor) -> Tensor:
-        return above.clamp_min(0) * passes
+    def backward(self, activation: Callable[[], Tensor]) -> Backward:
+        return lambda _above, plain: plain.clamp_min(0)
 
 
 @final
@@ -57,162 +59,181 @@ class Guided(ReLURule):
 class Deconv(ReLURule):
     """Deconvnet: pass R where R > 0, whatever the activation was (Zeiler and Fergus 2013)."""
 
-    def backward(self, above: Tensor, activation: Tensor, passes: Tensor) -> Tensor:
-        return above.clamp_min(0)
+    def backward(self, activation: Callable[[], Tensor]) -> Backward:
+        return lambda above, _plain: above.clamp_min(0)
 
 
 @final
 @dataclass(frozen=True, repr=False)
 class Rectified(ReLURule):
-    """RectGrad: pass R only where a R > t, t the q-th percentile of a R in the layer, per row (Kim, Seo et al. 2019)."""
+    """RectGrad: pass R only where a R > t, t the q-th percentile of a R in the layer, per row (Kim, Seo et al. 2019).
+
+    Rows are asked one at a time: which dimension of an activation holds the rows, (N, T, E) or (T, N, E), only its network knows.
+    """
 
     q: float = 98.0  # the paper's
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.q <= 100:
             raise BadMethod(f"Rectified needs 0 <= q <= 100, got {self.q}")
 
-    def backward(self, above: Tensor, activation: Tensor, passes: Tensor) -> Tensor:
-        product = (activation * above).flatten(1)
-        # Row by row: torch.quantile refuses tensors of more than 16 million elements.
-        threshold = torch.stack([row.quantile(self.q / 100) for row in product])
-        return above * (product > threshold[:, None]).view_as(above)
+    @property
+    def row_by_row(self) -> bool:
+        return True
+
+    def backward(self, activation: Callable[[], Tensor]) -> Backward:
+        a = activation()
+
+        def rule(above: Tensor, _plain: Tensor) -> Tensor:
+            product = a * above
+            return above * (product > percentile(product, self.q))
+
+        return rule
 
 
-class _Rectifier(torch.autograd.Function):
-    """A ReLU whose forward is its own and whose backward is a rule's. Saves the output and a mask, never the input:
-    an in-place ReLU is about to overwrite that."""
+def percentile(values: Tensor, q: float) -> Tensor:
+    """The q-th percentile of all values, between two neighbours in proportion. torch.quantile stops at 16 million values.
 
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, ceiling: float | None, backward: Backward) -> Tensor:
-        activation = x.clamp(0, ceiling)
-        passes = (x > 0) if ceiling is None else (x > 0) & (x < ceiling)
-        ctx.save_for_backward(activation, passes)
-        ctx.rule = backward
-        return activation
-
-    @staticmethod
-    def backward(ctx: Any, above: Tensor) -> tuple[Tensor, None, None]:
-        activation, passes = ctx.saved_tensors
-        return ctx.rule(above, activation, passes), None, None
+    >>> percentile(torch.tensor([3.0, 1.0, 2.0, 5.0]), 50)
+    tensor(2.5000)
+    """
+    ordered = values.flatten().sort().values
+    place = q / 100 * (len(ordered) - 1)
+    below = int(place)
+    return ordered[below].lerp(ordered[min(below + 1, len(ordered) - 1)], place - below)
 
 
-class _ReplaceReLU(TorchFunctionMode):
-    """Swaps every rectifier for `_Rectifier` while it is active, and counts."""
+class _Hooks:
+    """Puts a rule on every rectifier of a graph, and counts those that the gradient reaches on its way to the input."""
 
-    def __init__(self, backward: Backward) -> None:
-        super().__init__()
-        self.rule = backward
-        self.replaced = 0
+    def __init__(self, rule: ReLURule) -> None:
+        self.rule = rule
+        self.reached = 0
 
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        call = _RECTIFIERS.get(func)
-        found = call and call(*args, **kwargs)
-        if not found:
-            return func(*args, **kwargs)
-        x, ceiling, inplace = found
-        # Indices and constants are clamped at 0 too: what has no gradient is no rectifier, and must not count as one.
-        if not x.requires_grad:
-            return func(*args, **kwargs)
-        self.replaced += 1
-        activation = _Rectifier.apply(x, ceiling, self.rule)  # type: ignore[no-untyped-call]
-        return x.copy_(activation) if inplace else activation
+    def watch(self, score: Tensor) -> None:
+        for node in _graph(score):
+            if node.name().endswith(_CLOSED):
+                node.register_prehook(self._refuse)
+            elif found := _rectifier(node):
+                kind, side = found
+                node.register_hook(self._hook(self.rule.backward(partial(kind.activation, node)), side))
 
+    def _hook(self, backward: Backward, side: int) -> Callable[[Sequence[Tensor], Sequence[Tensor]], Any]:
+        def hook(below: Sequence[Tensor | None], above: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
+            self.reached += 1
+            plain, arriving = below[side], above[0]
+            if plain is None or arriving is None:  # no gradient arrives
+                return tuple(below)
+            if plain.shape != arriving.shape:
+                raise UnsupportedModel(
+                    f"a rectifier spreads its input {tuple(plain.shape)} over a larger constant {tuple(arriving.shape)}, and "
+                    f"{self.rule!r} does not say what to do there; expand the input before it"
+                )
+            return (*below[:side], backward(arriving, plain), *below[side + 1 :])
 
-# How each rectifier is called, to (input, ceiling, in place?); None where the call is no rectifier.
-Found = tuple[Tensor, float | None, bool] | None
+        return hook
 
-
-def _relu(input: Tensor, inplace: bool = False) -> Found:
-    return input, None, inplace
-
-
-def _relu_(input: Tensor) -> Found:
-    return input, None, True
-
-
-def _relu6(input: Tensor, inplace: bool = False) -> Found:
-    return input, 6.0, inplace
+    def _refuse(self, above: Sequence[Tensor]) -> None:
+        raise UnsupportedModel(
+            f"the score goes through a scripted or compiled function: {self.rule!r} cannot see the ReLUs in it; "
+            "use the plain function"
+        )
 
 
-def _hardtanh(
-    input: Tensor,
-    min_val: float = -1.0,
-    max_val: float = 1.0,
-    inplace: bool = False,
-) -> Found:
-    return (input, float(max_val), inplace) if min_val == 0 else None
+def _graph(score: Tensor) -> Iterator[Node]:
+    """Every function that the score came through."""
+    todo = [score.grad_fn]
+    seen: set[Node] = set()
+    while todo:
+        node = todo.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            todo += [below for below, _ in node.next_functions]
+            yield node
 
 
-def _hardtanh_(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Found:
-    return _hardtanh(input, min_val, max_val, inplace=True)
+# --- which functions are rectifiers -----------------------------------------------------------------------------------
 
 
-def _clamp(
-    input: Tensor,
-    min: float | Tensor | None = None,
-    max: float | Tensor | None = None,
-    *,
-    out: Tensor | None = None,
-) -> Found:
-    # Only the exact number 0: a clamp at 1e-6 protects a division, and is no rectifier.
-    if out is not None or isinstance(min, Tensor) or isinstance(max, Tensor) or min != 0:
-        return None
-    return input, None if max is None else float(max), False
+@final
+@dataclass(frozen=True)
+class _Kind:
+    """The names under which a function of the graph keeps its call."""
+
+    zero: str = ""  # what must be 0, for it to be a rectifier
+    kept: str = "_saved_self"  # its input or its output
+    ceiling: str = ""
+
+    def rectifies(self, node: Node) -> bool:
+        """Exactly 0: a clamp at 1e-6 protects a division."""
+        if not self.zero:
+            return True
+        floor = getattr(node, self.zero)
+        return floor is not None and not torch.as_tensor(floor).any()
+
+    def activation(self, node: Node) -> Tensor:
+        # Without its graph: the graph holds the hook that holds this, and a circle would never be freed.
+        kept: Tensor = getattr(node, self.kept).detach()
+        if self.kept == "_saved_result":
+            return kept
+        ceiling = getattr(node, self.ceiling) if self.ceiling else None
+        return kept.clamp_min(0) if ceiling is None else kept.clamp_min(0).minimum(torch.as_tensor(ceiling).to(kept))
 
 
-def _clamp_(
-    input: Tensor,
-    min: float | Tensor | None = None,
-    max: float | Tensor | None = None,
-) -> Found:
-    found = _clamp(input, min, max)
-    return found and (found[0], found[1], True)
-
-
-def _clamp_min(input: Tensor, min: float | Tensor) -> Found:
-    return _clamp(input, min)
-
-
-def _clamp_min_(input: Tensor, min: float | Tensor) -> Found:
-    return _clamp_(input, min)
-
-
-def _threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Found:
-    return (input, None, inplace) if threshold == 0 and value == 0 else None
-
-
-_RECTIFIERS: dict[Callable[..., Any], Callable[..., Found]] = {
-    F.relu: _relu,
-    torch.relu: _relu,
-    Tensor.relu: _relu,
-    torch.relu_: _relu_,
-    Tensor.relu_: _relu_,
-    F.relu6: _relu6,
-    F.hardtanh: _hardtanh,
-    F.hardtanh_: _hardtanh_,
-    torch.clamp: _clamp,
-    Tensor.clamp: _clamp,
-    torch.clamp_: _clamp_,
-    Tensor.clamp_: _clamp_,
-    torch.clamp_min: _clamp_min,
-    Tensor.clamp_min: _clamp_min,
-    torch.clamp_min_: _clamp_min_,
-    Tensor.clamp_min_: _clamp_min_,
-    torch.clip: _clamp,
-    Tensor.clip: _clamp,
-    torch.clip_: _clamp_,
-    Tensor.clip_: _clamp_,
-    F.threshold: _threshold,
-    torch.threshold: _threshold,
+# By name, and by which input has a gradient: maximum(0, x) is maximum(x, 0).
+_KINDS: dict[tuple[str, int], _Kind] = {
+    ("ReluBackward0", 0): _Kind(kept="_saved_result"),
+    ("ClampBackward0", 0): _Kind("_saved_min", ceiling="_saved_max"),  # bounds that are tensors
+    ("ClampBackward1", 0): _Kind("_saved_min", ceiling="_saved_max"),
+    ("ClampMinBackward0", 0): _Kind("_saved_min"),
+    ("ClampMinBackward1", 0): _Kind("_saved_min"),  # a bound that is a tensor
+    ("HardtanhBackward0", 0): _Kind("_saved_min_val", ceiling="_saved_max_val"),  # and ReLU6
+    ("ThresholdBackward0", 0): _Kind("_saved_threshold"),
+    ("ThresholdBackward1", 0): _Kind("_saved_threshold"),  # in place
+    ("LeakyReluBackward0", 0): _Kind("_saved_negative_slope"),
+    ("LeakyReluBackward1", 0): _Kind("_saved_negative_slope", "_saved_result"),  # in place
+    ("MaximumBackward0", 0): _Kind("_saved_other"),
+    ("MaximumBackward0", 1): _Kind("_saved_self", "_saved_other"),
+    ("FmaxBackward0", 0): _Kind("_saved_other"),
+    ("FmaxBackward0", 1): _Kind("_saved_self", "_saved_other"),
 }
+
+# Functions of the graph that hold functions which are not in it: of torch.jit.script, and of torch.compile.
+_CLOSED = ("DifferentiableGraphBackward", "CompiledFunctionBackward")
+
+
+def _rectifier(node: Node) -> tuple[_Kind, int] | None:
+    """What kind of rectifier this is, and which of its inputs it rectifies. Two with a gradient are a choice between them."""
+    sides = [side for side, (below, _) in enumerate(node.next_functions) if below is not None]
+    kind = _KINDS.get((node.name(), sides[0])) if len(sides) == 1 else None
+    return (kind, sides[0]) if kind is not None and kind.rectifies(node) else None
+
+
+# --- what the graph does not show -------------------------------------------------------------------------------------
+
+_MAY_BE_IN_PLACE = {"relu", "relu6", "clamp", "clamp_min", "clip", "hardtanh", "threshold", "leaky_relu"}
+
+
+class _OutOfViews(TorchFunctionMode):
+    """Autograd hides what happens in place to a view (`h[:, :4].relu_()`, and what nn.Linear makes of (N, T, E)) inside another
+    function. Have it happen to a copy, and copy that back."""
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        # relu_, F._threshold and aten's relu_.default are all of the family.
+        if getattr(func, "__name__", "").partition(".")[0].strip("_") not in _MAY_BE_IN_PLACE:
+            return func(*args, **kwargs)
+        view, *rest = args or (kwargs.pop("input"),)
+        if not (view.requires_grad and view._is_view()):
+            return func(view, *rest, **kwargs)
+        copy = view.clone()
+        out = func(copy, *rest, **kwargs)
+        return view.copy_(copy) if out is copy else out
 
 
 def _see_through(model: nn.Module, rule: Rule) -> None:
-    """Function modes do not see into scripted, traced or compiled code: say so, rather than change nothing."""
+    """The graph does not show what is in scripted, traced or compiled modules: say so, rather than change nothing."""
     for name, module in model.named_modules():
         kind = (
             "scripted or traced"

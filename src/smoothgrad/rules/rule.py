@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import final
+from typing import TypeAlias, final
 
-from torch import nn
+from torch import Tensor, nn
 
 from smoothgrad.core.value import Value
+
+Watch: TypeAlias = Callable[[Tensor], None]  # is shown the score, its graph whole, before its gradient is taken
 
 
 class Rule(Value, ABC):
     """Changes the backward pass of some functions while it is active. The model is left as found."""
 
-    @abstractmethod
-    def active(self, model: nn.Module) -> AbstractContextManager[object]:
-        """While active, forward passes of the model record this rule for their backward pass.
+    @property
+    def row_by_row(self) -> bool:
+        """Must each row be asked alone, because the rule looks at a whole activation?"""
+        return False
 
-        Raises `RuleDidNothing` on the way out if nothing was replaced, and `UnsupportedModel` on the way in for models
-        whose functions cannot be seen.
+    @abstractmethod
+    def active(self, model: nn.Module) -> AbstractContextManager[Watch]:
+        """While active, the gradient of every score that was made inside and shown to the `Watch` obeys this rule.
+
+        Raises `RuleDidNothing` on the way out if nothing was changed, and `UnsupportedModel` for models whose functions
+        cannot be seen.
         """
 
 
@@ -29,5 +37,9 @@ class Rule(Value, ABC):
 class Plain(Rule):
     """The gradient itself."""
 
-    def active(self, model: nn.Module) -> AbstractContextManager[object]:
-        return nullcontext()
+    def active(self, model: nn.Module) -> AbstractContextManager[Watch]:
+        return nullcontext(_do_nothing)
+
+
+def _do_nothing(_score: Tensor) -> None:
+    pass

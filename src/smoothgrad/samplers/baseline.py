@@ -27,6 +27,7 @@ from smoothgrad.samplers.cloud import Unit, check_range, extremes, scale
 class Baseline(Value, ABC):
     """Finds what the path of each row starts from."""
 
+    _fault = BadBaseline
     random: bool = False  # would another seed give another baseline?
 
     @property
@@ -38,6 +39,9 @@ class Baseline(Value, ABC):
     def passes(self) -> int:
         """Model passes per row that finding it takes."""
         return 0
+
+    def check(self, query: Query) -> None:
+        """Raise where there is none for such rows, as far as that is known without the model."""
 
     @abstractmethod
     def of(self, model: nn.Module, query: Query, schedule: Schedule) -> Tensor:
@@ -52,6 +56,7 @@ class Constant(Baseline):
     value: float | Sequence[float] = 0.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         values = tuple(self.value) if isinstance(self.value, Sequence) else (self.value,)
         if not all(math.isfinite(value) for value in values):
             raise BadBaseline(f"Constant needs finite values, got {self.value}")
@@ -114,6 +119,7 @@ class Noise(Baseline):
     random = True
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not (math.isfinite(self.noise) and self.noise >= 0):
             raise BadMethod(f"Noise needs noise >= 0, got {self.noise}")
         _check_count(self, self.samples)
@@ -122,8 +128,10 @@ class Noise(Baseline):
     def each(self) -> int:
         return self.samples
 
-    def of(self, model: nn.Module, query: Query, schedule: Schedule) -> Tensor:
+    def check(self, query: Query) -> None:
         check_range(query, self.noise, self.unit)
+
+    def of(self, model: nn.Module, query: Query, schedule: Schedule) -> Tensor:
         e = numbers.normal(numbers.salted(query.key, "baseline"), range(self.samples), query.shape).to(query.x)
         low, high = extremes(query.origin, self.unit)
         middle = (low + high) / 2
@@ -138,6 +146,7 @@ class Blurred(Baseline):
     sigma: float = 10.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not (math.isfinite(self.sigma) and self.sigma > 0):
             raise BadMethod(f"Blurred needs sigma > 0, got {self.sigma}")
 
@@ -161,6 +170,7 @@ class Given(Baseline):
     rows: Tensor | Data
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "rows", _as_data(self.rows, self))
 
     def of(self, model: nn.Module, query: Query, schedule: Schedule) -> Tensor:
@@ -187,6 +197,7 @@ class FromData(Baseline):
     random = True
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "data", _as_data(self.data, self))
         _check_count(self, self.samples)
 
@@ -203,10 +214,11 @@ class FromData(Baseline):
 @final
 @dataclass(frozen=True, repr=False)
 class Adversarial(Baseline):
-    """The nearest thing that the network takes for another class: PGD (Madry et al. 2018) from the input towards `target`.
+    """What the network takes for another class, near the input: PGD (Madry et al. 2018) from the input towards `target`.
 
     x_{t+1} = clip(x_t + step * sign(d/dx [s_target - s_now])), within `radius` of x in each value; radius and step are
-    fractions of the row's range, and step = 2.5 radius / steps. `target=None`: the runner-up class of each row.
+    fractions of the row's range, and step = 2.5 radius / steps. `target=None`: the runner-up class of each row. It goes as far as
+    that goes: with a small radius the network may still see what it saw. Raises `BadBaseline` for a row that already is `target`.
     """
 
     radius: float = 0.1
@@ -214,17 +226,20 @@ class Adversarial(Baseline):
     target: int | None = None
 
     def __post_init__(self) -> None:
-        if not self.radius > 0 or self.steps < 1:
+        super().__post_init__()
+        if not 0 < self.radius < math.inf or self.steps < 1:
             raise BadMethod(
-                f"Adversarial needs radius > 0 and steps >= 1, got radius={self.radius}, steps={self.steps}"
+                f"Adversarial needs a finite radius > 0 and steps >= 1, got radius={self.radius}, steps={self.steps}"
             )
 
     @property
     def passes(self) -> int:
         return self.steps + 1
 
-    def of(self, model: nn.Module, query: Query, schedule: Schedule) -> Tensor:
+    def check(self, query: Query) -> None:
         check_range(query, self.radius, "range")
+
+    def of(self, model: nn.Module, query: Query, schedule: Schedule) -> Tensor:
         now, other = self._classes(model, query, schedule)
         asked = replace(query, target=torch.stack([now, other], 1), scorer=_rise)
         low, high = extremes(query.origin, "range")
@@ -248,6 +263,12 @@ class Adversarial(Baseline):
             )
         best = output.topk(2, dim=1).indices
         other = best[:, 1] if self.target is None else torch.full_like(best[:, 1], self.target)
+        already = (best[:, 0] == other).nonzero().flatten().tolist()
+        if already:
+            raise BadBaseline(
+                f"Adversarial(target={self.target}): the network already takes row {int(query.row[already[0]])} for that class; "
+                "give another, or None for each row's runner-up"
+            )
         return best[:, 0], other
 
 
@@ -266,6 +287,7 @@ class Several(Baseline):
         if not baselines:
             raise BadMethod("Several needs at least one baseline, such as Several(Black(), White())")
         object.__setattr__(self, "baselines", baselines)
+        self.__post_init__()
 
     def __repr__(self) -> str:
         return f"Several({', '.join(map(repr, self.baselines))})"
@@ -279,7 +301,14 @@ class Several(Baseline):
         return sum(part.passes for part in self.baselines)
 
     def of(self, model: nn.Module, query: Query, schedule: Schedule) -> Tensor:
-        return torch.cat([part.of(model, query, schedule) for part in self.baselines], dim=1)
+        # Keys of their own: two random baselines are two, also when they are equal.
+        asked = [replace(query, key=numbers.salted(query.key, f"part {i}")) for i in range(len(self.baselines))]
+        found = [part.of(model, own, schedule) for part, own in zip(self.baselines, asked, strict=True)]
+        return torch.cat(found, dim=1)
+
+    def check(self, query: Query) -> None:
+        for part in self.baselines:
+            part.check(query)
 
 
 # --- shared ----------------------------------------------------------------------------------------------------------------

@@ -8,24 +8,58 @@ In unit "range" it is a fraction of max - min over each row of the input being e
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, final, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from smoothgrad.core import noise as numbers
 from smoothgrad.core.query import Query
 from smoothgrad.core.sampler import Draw, Sampler, Until
-from smoothgrad.core.schedule import Schedule
 from smoothgrad.errors import BadMethod, BadNoise, nearest
 
 Unit: TypeAlias = Literal["range", "channel", "absolute"]
 
 
+class Additive(Sampler):
+    """x + s e, with e of mean 0 and variance 1: what Gaussian, Uniform and Laplace share."""
+
+    noise: float
+    samples: int | Until
+    unit: Unit
+    antithetic: bool
+
+    @staticmethod
+    @abstractmethod
+    def standard(keys: Tensor, draws: range, shape: torch.Size) -> Tensor:
+        """e of mean 0 and variance 1, symmetric: (k, N, *shape) for keys (N,)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_level(self, self.noise, self.samples, self.antithetic)
+        _check_unit(self, self.unit)
+
+    @property
+    def count(self) -> int | Until:
+        return self.samples
+
+    @property
+    def block(self) -> int:
+        return 2 if self.antithetic else 1
+
+    def check(self, query: Query) -> None:
+        check_range(query, self.noise, self.unit)
+
+    def draw(self, query: Query, draws: range) -> Draw:
+        e = _mirrored(self.standard, query, draws, self.antithetic)
+        return _equal(query.x + scale(query, self.noise, self.unit) * e)
+
+
 @final
 @dataclass(frozen=True, repr=False)
-class Gaussian(Sampler):
+class Gaussian(Additive):
     """x + s e, e ~ N(0, I): SmoothGrad's cloud (Smilkov et al. 2017).
 
     `antithetic=True` draws pairs x + s e, x - s e: what is linear in e cancels exactly.
@@ -36,30 +70,14 @@ class Gaussian(Sampler):
     unit: Unit = "range"
     antithetic: bool = False
 
-    def __post_init__(self) -> None:
-        _check_level(self, self.noise, self.samples, self.antithetic)
-        _check_unit(self, self.unit)
-
-    @property
-    def count(self) -> int | Until:
-        return self.samples
-
-    @property
-    def block(self) -> int:
-        return 2 if self.antithetic else 1
-
-    def prepare(self, model: nn.Module, query: Query, schedule: Schedule) -> Query:
-        check_range(query, self.noise, self.unit)
-        return query
-
-    def draw(self, query: Query, draws: range) -> Draw:
-        e = _mirrored(numbers.normal, query, draws, self.antithetic)
-        return _equal(query.x + scale(query, self.noise, self.unit) * e)
+    @staticmethod
+    def standard(keys: Tensor, draws: range, shape: torch.Size) -> Tensor:
+        return numbers.normal(keys, draws, shape)
 
 
 @final
 @dataclass(frozen=True, repr=False)
-class Uniform(Sampler):
+class Uniform(Additive):
     """x + s e, e uniform in [-sqrt 3, sqrt 3], whose variance is 1."""
 
     noise: float = 0.15
@@ -67,30 +85,14 @@ class Uniform(Sampler):
     unit: Unit = "range"
     antithetic: bool = False
 
-    def __post_init__(self) -> None:
-        _check_level(self, self.noise, self.samples, self.antithetic)
-        _check_unit(self, self.unit)
-
-    @property
-    def count(self) -> int | Until:
-        return self.samples
-
-    @property
-    def block(self) -> int:
-        return 2 if self.antithetic else 1
-
-    def prepare(self, model: nn.Module, query: Query, schedule: Schedule) -> Query:
-        check_range(query, self.noise, self.unit)
-        return query
-
-    def draw(self, query: Query, draws: range) -> Draw:
-        e = _mirrored(_uniform_of_variance_one, query, draws, self.antithetic)
-        return _equal(query.x + scale(query, self.noise, self.unit) * e)
+    @staticmethod
+    def standard(keys: Tensor, draws: range, shape: torch.Size) -> Tensor:
+        return (2 * numbers.uniform(keys, draws, shape) - 1) * math.sqrt(3)
 
 
 @final
 @dataclass(frozen=True, repr=False)
-class Laplace(Sampler):
+class Laplace(Additive):
     """x + s e, e of density exp(-sqrt 2 |e|) / sqrt 2, whose variance is 1: heavier tails than the Gaussian's."""
 
     noise: float = 0.15
@@ -98,25 +100,11 @@ class Laplace(Sampler):
     unit: Unit = "range"
     antithetic: bool = False
 
-    def __post_init__(self) -> None:
-        _check_level(self, self.noise, self.samples, self.antithetic)
-        _check_unit(self, self.unit)
-
-    @property
-    def count(self) -> int | Until:
-        return self.samples
-
-    @property
-    def block(self) -> int:
-        return 2 if self.antithetic else 1
-
-    def prepare(self, model: nn.Module, query: Query, schedule: Schedule) -> Query:
-        check_range(query, self.noise, self.unit)
-        return query
-
-    def draw(self, query: Query, draws: range) -> Draw:
-        e = _mirrored(_laplace_of_variance_one, query, draws, self.antithetic)
-        return _equal(query.x + scale(query, self.noise, self.unit) * e)
+    @staticmethod
+    def standard(keys: Tensor, draws: range, shape: torch.Size) -> Tensor:
+        # The inverse of the distribution function; 1 - 2|u| is kept off 0, whose logarithm is infinite.
+        u = numbers.uniform(keys, draws, shape) - 0.5
+        return -u.sign() * (1 - 2 * u.abs()).clamp_min(2**-25).log() / math.sqrt(2)
 
 
 @final
@@ -129,6 +117,7 @@ class Multiplicative(Sampler):
     antithetic: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _check_level(self, self.noise, self.samples, self.antithetic)
 
     @property
@@ -153,15 +142,15 @@ class SaltAndPepper(Sampler):
     samples: int | Until = 50
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _check_probability(self, self.noise, self.samples)
 
     @property
     def count(self) -> int | Until:
         return self.samples
 
-    def prepare(self, model: nn.Module, query: Query, schedule: Schedule) -> Query:
+    def check(self, query: Query) -> None:
         check_range(query, self.noise, "range")
-        return query
 
     def draw(self, query: Query, draws: range) -> Draw:
         u = numbers.uniform(query.key, draws, query.shape).to(query.x.device)
@@ -180,6 +169,7 @@ class Dropout(Sampler):
     samples: int | Until = 50
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _check_probability(self, self.noise, self.samples)
 
     @property
@@ -201,6 +191,7 @@ class Roots(Sampler):
     directed = True
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.cloud.directed or self.cloud.weighted or not self.cloud.random:
             raise BadMethod(f"Roots takes a cloud such as Gaussian(...), got {self.cloud!r}")
 
@@ -212,8 +203,8 @@ class Roots(Sampler):
     def block(self) -> int:
         return self.cloud.block
 
-    def prepare(self, model: nn.Module, query: Query, schedule: Schedule) -> Query:
-        return self.cloud.prepare(model, query, schedule)
+    def check(self, query: Query) -> None:
+        self.cloud.check(query)
 
     def draw(self, query: Query, draws: range) -> Draw:
         points, weight, _ = self.cloud.draw(query, draws)
@@ -246,9 +237,9 @@ def check_range(query: Query, noise: float, unit: Unit) -> None:
     low, high = extremes(query.origin, "range")
     constant = (low == high).flatten().nonzero().flatten().tolist()
     if constant:
-        value = float(query.origin[constant[0]].flatten()[0])
+        row, value = int(query.row[constant[0]]), float(query.origin[constant[0]].flatten()[0])
         raise BadNoise(
-            f"row {constant[0]} of {len(query)} is constant (every value is {value:g}), so that noise={noise:g} of its range is "
+            f"row {row} of {query.inputs} is constant (every value is {value:g}), so that noise={noise:g} of its range is "
             'no noise; give noise in the units of the input: unit="absolute"'
         )
 
@@ -257,7 +248,7 @@ def check_range(query: Query, noise: float, unit: Unit) -> None:
 
 
 def _equal(points: Tensor) -> Draw:
-    return Draw(points, torch.ones(len(points), dtype=torch.float64))
+    return Draw(points, torch.ones(len(points), dtype=torch.float64, device="cpu"))
 
 
 def _mirrored(fill: numbers.Fill, query: Query, draws: range, antithetic: bool) -> Tensor:
@@ -269,16 +260,6 @@ def _mirrored(fill: numbers.Fill, query: Query, draws: range, antithetic: bool) 
     both = torch.stack([e, -e], dim=1).flatten(0, 1)
     offset = draws.start - 2 * pairs.start
     return both[offset : offset + len(draws)]
-
-
-def _uniform_of_variance_one(keys: Tensor, draws: range, shape: torch.Size) -> Tensor:
-    return (2 * numbers.uniform(keys, draws, shape) - 1) * math.sqrt(3)
-
-
-def _laplace_of_variance_one(keys: Tensor, draws: range, shape: torch.Size) -> Tensor:
-    # The inverse of the distribution function; 1 - 2|u| is kept off 0, whose logarithm is infinite.
-    u = numbers.uniform(keys, draws, shape) - 0.5
-    return -u.sign() * (1 - 2 * u.abs()).clamp_min(2**-25).log() / math.sqrt(2)
 
 
 # --- checks ----------------------------------------------------------------------------------------------------------------

@@ -39,6 +39,7 @@ class StraightPath(Sampler):
     weighted = True
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check(self.quadrature, self.steps)
 
     @property
@@ -49,12 +50,15 @@ class StraightPath(Sampler):
     def passes(self) -> int:
         return self.baseline.passes
 
+    def check(self, query: Query) -> None:
+        self.baseline.check(query)
+
     def prepare(self, model: nn.Module, query: Query, schedule: Schedule) -> Query:
-        return query.with_baseline(self.baseline.of(model, query, schedule))
+        return _based(self.baseline, model, query, schedule)
 
     def draw(self, query: Query, draws: range) -> Draw:
         nodes, weights = nodes_and_weights(self.quadrature, self.steps)
-        node = torch.tensor([draw % self.steps for draw in draws])
+        node = torch.tensor([draw % self.steps for draw in draws], device="cpu")
         start = _starts(query, [draw // self.steps for draw in draws])
         direction = query.x - start
         return Draw(start + _column(nodes[node], query) * direction, weights[node] / self.baseline.each, direction)
@@ -74,7 +78,8 @@ class NoisyPath(Sampler):
 
     The positions a_k are multiples of the golden ratio, shifted at random per row: evenly spread after any number of draws.
     Nesting m steps in each of n noise draws asks the path m times for the same noise, while the error comes from the noise.
-    Several baselines take turns, one draw each. The standard error treats positions as random, which is cautious.
+    Several baselines take turns, one draw (or antithetic pair) each; a round of all of them is a block. The standard error treats
+    positions as random, which is cautious.
     """
 
     cloud: Sampler = Gaussian(noise=0.1, samples=200)  # noqa: RUF009
@@ -83,8 +88,15 @@ class NoisyPath(Sampler):
     directed = True
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.cloud.directed or self.cloud.weighted or not self.cloud.random:
             raise BadMethod(f"NoisyPath takes a cloud such as Gaussian(...), got {self.cloud!r}")
+        most = self.most()
+        if most % self.block:
+            raise BadMethod(
+                f"{self.baseline!r} takes rounds of {self.block} draws, so that each baseline has its share; "
+                f"{most} is no multiple: take {-(-most // self.block) * self.block} samples"
+            )
 
     @property
     def count(self) -> int | Until:
@@ -92,22 +104,25 @@ class NoisyPath(Sampler):
 
     @property
     def block(self) -> int:
-        return self.cloud.block
+        return self.cloud.block * self.baseline.each
 
     @property
     def passes(self) -> int:
         return self.baseline.passes
 
+    def check(self, query: Query) -> None:
+        self.cloud.check(query)
+        self.baseline.check(query)
+
     def prepare(self, model: nn.Module, query: Query, schedule: Schedule) -> Query:
-        query = self.cloud.prepare(model, query, schedule)
-        return query.with_baseline(self.baseline.of(model, query, schedule))
+        return _based(self.baseline, model, query, schedule)
 
     def draw(self, query: Query, draws: range) -> Draw:
         ends, weight, _ = self.cloud.draw(query, draws)
         # The two of an antithetic pair share their place on the path, and their baseline.
-        turn = [draw // self.block for draw in draws]
+        turn = [draw // self.cloud.block for draw in draws]
         shift = numbers.uniform(numbers.salted(query.key, "place"), range(1), torch.Size([]))[0].double()  # (N,)
-        place = (shift + GOLDEN * torch.tensor(turn)[:, None]) % 1.0  # (k, N)
+        place = (shift + GOLDEN * torch.tensor(turn, device="cpu")[:, None]) % 1.0  # (k, N)
         start = _starts(query, [t % self.baseline.each for t in turn])
         direction = ends - start
         return Draw(start + _column(place, query) * direction, weight, direction)
@@ -127,6 +142,7 @@ class DataPaths(Sampler):
     directed = True
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "data", FromData(self.data).data)
         check_samples(self, self.samples)
 
@@ -134,19 +150,27 @@ class DataPaths(Sampler):
     def count(self) -> int | Until:
         return self.samples
 
-    def prepare(self, model: nn.Module, query: Query, schedule: Schedule) -> Query:
+    def check(self, query: Query) -> None:
         check_data(self._rows(), query)
-        return query
 
     def draw(self, query: Query, draws: range) -> Draw:
         start = choose(self._rows(), numbers.salted(query.key, "data"), draws).to(query.x)
         u = numbers.uniform(numbers.salted(query.key, "place"), draws, torch.Size([]))  # (k, N)
         direction = query.x - start
-        return Draw(start + _column(u, query) * direction, torch.ones(len(draws), dtype=torch.float64), direction)
+        return Draw(
+            start + _column(u, query) * direction, torch.ones(len(draws), dtype=torch.float64, device="cpu"), direction
+        )
 
     def _rows(self) -> Tensor:
         assert isinstance(self.data, Data), "__post_init__ wraps it"
         return self.data.tensor
+
+
+def _based(baseline: Baseline, model: nn.Module, query: Query, schedule: Schedule) -> Query:
+    """The query with its baselines, found if they are not yet."""
+    if query.baseline is not None:
+        return query
+    return query.with_baseline(baseline.of(model, query, schedule))
 
 
 def _starts(query: Query, which: list[int]) -> Tensor:

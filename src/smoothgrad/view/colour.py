@@ -168,15 +168,18 @@ class Coloured(NamedTuple):
     remark: str
 
 
-def coloured(map: Tensor, look: Look, *, x: Tensor | None = None, beneath: Tensor | None = None) -> Coloured:
+def coloured(
+    map: Tensor, look: Look, *, x: Tensor | None = None, beneath: Tensor | None = None, unsigned: bool = False
+) -> Coloured:
     """A raw map (C, H, W) or (H, W) to its picture in one step: plane, limit, colours, overlay.
 
     `x` is the input, needed with `look.times_input`; `beneath` the picture (3, H, W), needed with
-    `look.overlay`.
+    `look.overlay`; `unsigned` says that the map can never be negative (`Look.of`).
 
     >>> coloured(torch.zeros(3, 8, 8), Look()).remark
     'all zero'
     """
+    look = look.of(unsigned=unsigned)
     values = plane_of(map, look, x)
     end = limit_of(values, look.cap)
     if not look.overlay:

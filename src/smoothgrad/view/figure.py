@@ -9,7 +9,7 @@ import torch
 
 from smoothgrad.errors import BadInput
 from smoothgrad.view.look import Look
-from smoothgrad.view.panels import MapPanel, Panel, Scale
+from smoothgrad.view.panels import ErrorPanel, MapPanel, Panel, Scale
 from smoothgrad.view.planes import limit as limit_of
 from smoothgrad.view.plots import FeaturesPanel, SignalErrorPanel, SignalPanel
 from smoothgrad.view.scales import BAR, GAP, colour_bar
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MARGIN, GUTTER, LABEL = 0.22, 0.2, 1.3  # inches: around the page, between cells, for the labels of rows
 SPACE = 0.16  # inches between rows
+EDGE = 0.03  # inches around a panel that is alone on its page
 LEAST = 3.0  # inches: no page is narrower, or its footnote would be a column of words
 WIDE, NARROW, PLOT = 2.5, 1.8, 3.2  # inches: a cell among few columns, among many, and of features or signals
 ERROR = "standard error"
@@ -80,6 +81,24 @@ def figure(
         _label(sheet, grid.labels[number], top + band.head, band.body)
         _paint(sheet, band, look, left, top, grid.width)
     sheet.lines(MARGIN, foot_top, below, SMALL, QUIET)
+    return sheet.figure
+
+
+def alone(panel: Panel, look: Look, width: float) -> Figure:
+    """A panel that fills a page of its own from edge to edge, its colour bar beneath: for a page that says the rest.
+
+    >>> import torch
+    >>> len(alone(MapPanel(torch.eye(32)), Look(), width=3.0).axes)
+    2
+    """
+    scale, height = panel.scale(look), panel.height(width)
+    limit = limit_of(scale.values, scale.cap) if scale else 0.0
+    label = fitted(scale.label, width - 2 * EDGE, SMALL, 3) if scale and scale.bar else ()
+    foot = GAP + BAR + 0.04 + (1 + len(label)) * leading(SMALL) if label else 0.0
+    sheet = Sheet.of(width, height + foot + 2 * EDGE)
+    panel.paint(sheet, Box(EDGE, EDGE, width - 2 * EDGE, height), look, limit)
+    if scale and label:
+        colour_bar(sheet, Box(EDGE, EDGE + height, width - 2 * EDGE, foot), scale, limit, label)
     return sheet.figure
 
 
@@ -159,7 +178,8 @@ def _with_errors(
     for row, more, label in zip(rows, found, labels, strict=True):
         some = any(more)
         beneath += [row, [panel.error("") if panel else None for panel in row]] if some else [row]
-        names += [label, "\n" + ERROR] if some else [label]
+        said = ERROR if any(isinstance(panel, ErrorPanel) for panel in more) else ""  # a band says itself what it is
+        names += [label, said and "\n" + said] if some else [label]
     return beneath, columns, names
 
 
@@ -178,7 +198,7 @@ def _measured(grid: Grid, number: int, look: Look) -> Band:
         if scale and scale.bar:
             first, last = group[0].column, group[-1].column
             room = (last - first + 1) * (grid.width + GUTTER) - GUTTER
-            label = () if (first, scale.label) in later else fitted(scale.label, room, SMALL, 2)
+            label = () if (first, scale.label) in later else fitted(scale.label, room, SMALL, 3)
             values = torch.cat([cell.scale.values.flatten() for cell in group if cell.scale])
             bars.append(Bar(first, last, scale._replace(values=values), group[0].limit, label))
     head = max(len(cell.title) * leading(TEXT) + len(cell.remarks) * leading(SMALL) for cell in cells)
@@ -256,8 +276,10 @@ def _footnote(grid: Grid, look: Look) -> str:
         whose = "Maps of the same unit in a row share a scale" if look.shared else "Each map has its own scale"
         cap = f", capped at the {ordinal(look.cap)} percentile of absolute values" if look.cap < 100 else ""
         said.append(f"{whose}{cap}.")
-    if scales and look.sign == "signed":
+    if any(scale.palette == "signed" for scale in scales):
         said.append("Orange is positive, blue is negative.")
+        if any(scale.palette == "absolute" and scale.bar for scale in scales):
+            said.append("Maps that are never negative run from nearly white to dark.")
     if scales and look.times_input:
         said.append("Shown is map × input.")
     if look.overlay and any(isinstance(panel, MapPanel) for panel in panels):

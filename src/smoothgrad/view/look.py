@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, final, get_args
 
 from smoothgrad.errors import BadInput, BadMethod, nearest
@@ -71,6 +71,18 @@ class Look:
         if not shape or min(shape) < 1:
             raise BadInput(f"a row to show has at least one value; got shape {tuple(shape)}")
         return Look(sign="absolute" if len(shape) == 3 and shape[0] > 1 else "signed")
+
+    def of(self, *, unsigned: bool) -> Look:
+        """The look of a map that can never be negative, if it is `unsigned`: a square or a variance has no other side.
+
+        It is shown from zero to its largest, in the colours of absolute values, whether the look is absolute, signed or
+        positive; its negative part is all zero. Times the input it has a sign again.
+
+        >>> Look(sign="signed").of(unsigned=True).sign, Look(sign="signed").of(unsigned=False).sign
+        ('absolute', 'signed')
+        """
+        one_sided = unsigned and not self.times_input and self.sign != "negative"
+        return replace(self, sign="absolute") if one_sided else self
 
 
 def _one_of(name: str, value: object, choices: tuple[str, ...]) -> None:

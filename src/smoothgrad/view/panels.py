@@ -13,9 +13,11 @@ from smoothgrad.errors import BadInput
 from smoothgrad.view.colour import Pixels, colour, overlay, palette, rgb
 from smoothgrad.view.look import Look
 from smoothgrad.view.planes import plane, plane_stderr, remark
+from smoothgrad.view.scales import number
 from smoothgrad.view.sheet import Box, Sheet
 
-UNIT = "score per unit of input"  # of a gradient; path methods and map * input are in units of the score
+PER_INPUT = " per unit of input"
+UNIT = "score" + PER_INPUT  # of a gradient; path methods and map * input are in units of the score
 
 
 class Scale(NamedTuple):
@@ -89,6 +91,7 @@ class MapPanel(Panel):
     beneath: the picture (3, H, W); needed by a look with overlay.
     relative_error: ||stderr|| / ||map||, said above the map.
     unit: what one unit of the map is; for the colour bar.
+    unsigned: the map can never be negative, as squares and variances: see `Look.of`.
     """
 
     map: Tensor
@@ -99,6 +102,7 @@ class MapPanel(Panel):
     note: str = ""
     relative_error: float | None = None
     unit: str = UNIT
+    unsigned: bool = False
 
     def __post_init__(self) -> None:
         if self.map.ndim not in (2, 3):
@@ -109,13 +113,15 @@ class MapPanel(Panel):
         return width * _ratio(self.map)
 
     def scale(self, look: Look) -> Scale:
-        channels = self.map.shape[0] if self.map.ndim == 3 else 1
-        return Scale(plane(self.map, look, self.x), look.sign, meaning(look, self.unit, channels), True, look.cap)
+        shown = look.of(unsigned=self.unsigned)
+        label = meaning(look, self.unit, _channels(self.map), unsigned=self.unsigned)
+        return Scale(plane(self.map, shown, self.x), shown.sign, label, True, look.cap)
 
     def remarks(self, look: Look) -> tuple[str, ...]:
-        return said_above(self.relative_error, self.note, plane(self.map, look, self.x))
+        return said_above(self.relative_error, self.note, self.scale(look).values, look, unsigned=self.unsigned)
 
     def paint(self, sheet: Sheet, box: Box, look: Look, limit: float) -> None:
+        look = look.of(unsigned=self.unsigned)
         values = plane(self.map, look, self.x)
         if not look.overlay:
             _framed(sheet, box, colour(values, limit, look))
@@ -147,44 +153,73 @@ class ErrorPanel(Panel):
 
     def scale(self, look: Look) -> Scale:
         values = plane_stderr(self.map, self.stderr, look, self.x)
-        return Scale(values, "error", f"standard error, {unit_shown(look, self.unit)}", True, look.cap)
+        return Scale(values, "error", meaning_of_error(look, self.unit, _channels(self.map)), True, look.cap)
 
     def remarks(self, look: Look) -> tuple[str, ...]:
-        return said_above(None, self.note, self.scale(look).values)
+        return said_above(None, self.note, self.scale(look).values, look)
 
     def paint(self, sheet: Sheet, box: Box, look: Look, limit: float) -> None:
         _framed(sheet, box, palette("error")(self.scale(look).values, limit))
 
 
-def meaning(look: Look, unit: str, channels: int) -> str:
+def meaning(look: Look, unit: str, channels: int, *, unsigned: bool = False) -> str:
     """What the values shown mean, in words for the label of a scale.
 
     >>> meaning(Look(sign="signed"), "score per unit of input", channels=1)
     'score per unit of input'
-    >>> meaning(Look(channels="max"), "score", channels=3)
-    '|score|, largest of 3 channels'
+    >>> meaning(Look(), "score", channels=3), meaning(Look(channels="max"), "score", channels=3)
+    ('sum of |score| over 3 channels', 'largest |score| of 3 channels')
+    >>> meaning(Look(), "(score)²", channels=1, unsigned=True)
+    '(score)²'
     """
     shown = unit_shown(look, unit)
-    shown = f"|{shown}|" if look.sign == "absolute" else shown
-    parts = [f"{look.sign} part"] if look.sign in ("positive", "negative") else []
-    if channels > 1:
-        parts.append(f"{'sum' if look.channels == 'sum' else 'largest'} of {channels} channels")
-    return ", ".join([shown, *parts])
+    if look.sign == "absolute" and not (unsigned and not look.times_input):
+        if channels == 1:
+            return f"|{shown}|"
+        summed = look.channels == "sum"
+        return f"sum of |{shown}| over {channels} channels" if summed else f"largest |{shown}| of {channels} channels"
+    joined = "" if channels == 1 else _joined(look, channels)
+    if look.sign in ("positive", "negative"):
+        joined = f"{look.sign} part{joined and f' of the {joined}'}"
+    return ", ".join(part for part in (shown, joined) if part)
+
+
+def meaning_of_error(look: Look, unit: str, channels: int) -> str:
+    """The same of standard errors: they are those of what is shown, after the channels are joined.
+
+    >>> meaning_of_error(Look(), "score", channels=3)
+    'standard error of the sum over 3 channels, score'
+    """
+    joined = "" if channels == 1 else f" of the {_joined(look, channels)}"
+    return f"standard error{joined}, {unit_shown(look, unit)}"
+
+
+def _joined(look: Look, channels: int) -> str:
+    return f"sum over {channels} channels" if look.channels == "sum" else f"largest of {channels} channels"
 
 
 def unit_shown(look: Look, unit: str) -> str:
-    """The unit of the values shown: map * input turns a gradient's into the score's."""
+    """The unit of the values shown: map * input turns a gradient's into the score's.
+
+    >>> unit_shown(Look(times_input=True), "probability per unit of input")
+    'probability'
+    """
     if not look.times_input:
         return unit
-    return "score" if unit == UNIT else f"{unit} × input"
+    return unit.removesuffix(PER_INPUT) if unit.endswith(PER_INPUT) else f"{unit} × input"
 
 
-def said_above(relative_error: float | None, note: str, values: Tensor) -> tuple[str, ...]:
+def said_above(
+    relative_error: float | None, note: str, values: Tensor, look: Look, *, unsigned: bool = False
+) -> tuple[str, ...]:
     """The small lines above a map: how sure it is, the note, and what is odd about its values."""
     sure = ""
     if relative_error is not None:
-        sure = f"relative error {relative_error:.2g}" if math.isfinite(relative_error) else "relative error undefined"
-    return tuple(line for line in (sure, note, remark(values)) if line)
+        sure = f"relative error {number(relative_error) if math.isfinite(relative_error) else 'undefined'}"
+    odd = remark(values)
+    if odd == "all zero" and unsigned and look.sign == "negative" and not look.times_input:
+        odd = "all zero: this map is never negative"
+    return tuple(line for line in (sure, note, odd) if line)
 
 
 def same_shape(map: Tensor, stderr: Tensor | None, x: Tensor | None) -> None:
@@ -194,6 +229,10 @@ def same_shape(map: Tensor, stderr: Tensor | None, x: Tensor | None) -> None:
             raise BadInput(
                 f"the {name} has shape {tuple(other.shape)}, its map {tuple(map.shape)}; pass both of one row"
             )
+
+
+def _channels(map: Tensor) -> int:
+    return map.shape[0] if map.ndim == 3 else 1
 
 
 def _ratio(picture: Tensor) -> float:

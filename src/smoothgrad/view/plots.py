@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, final
+from itertools import accumulate, repeat
+from operator import mul
+from typing import TYPE_CHECKING, Literal, final
 
 import numpy as np
 from torch import Tensor
@@ -16,12 +18,17 @@ from smoothgrad.view.look import Look
 from smoothgrad.view.panels import UNIT, MapPanel, Panel, Scale, meaning, said_above, same_shape
 from smoothgrad.view.planes import asked, folded, folded_stderr
 from smoothgrad.view.scales import AXIS, number, number_line
-from smoothgrad.view.sheet import INK, QUIET, SMALL, Box, Sheet, fitted, leading
+from smoothgrad.view.sheet import INK, QUIET, SMALL, Box, Sheet, breadth, fitted, leading
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Kind = Literal["picture", "signal", "features"]
 
 BAR = 0.165  # inches from one feature to the next
 STRIP = 0.17  # inches: the strip of colour under a signal
+TIMES = leading(SMALL) + 0.05  # inches: the numbers of the moments under a signal
+BAND = "map ± 2 standard errors"
 MOST_LINES = 12  # channels of a signal drawn: the leads of an electrocardiogram
 
 
@@ -44,6 +51,7 @@ class FeaturesPanel(Panel):
     note: str = ""
     relative_error: float | None = None
     unit: str = UNIT
+    unsigned: bool = False
 
     def __post_init__(self) -> None:
         if self.map.ndim != 1:
@@ -60,25 +68,27 @@ class FeaturesPanel(Panel):
     def scale(self, look: Look) -> Scale:
         # Long enough for every bar and whisker: nothing is cut off here, so the cap has nothing to do.
         reach = self._values(look).abs() + 2 * self._errors(look)
-        return Scale(reach, look.sign, meaning(look, self.unit, 1), False, 100.0)
+        label = meaning(look, self.unit, 1, unsigned=self.unsigned)
+        return Scale(reach, look.of(unsigned=self.unsigned).sign, label, False, 100.0)
 
     def remarks(self, look: Look) -> tuple[str, ...]:
-        said = said_above(self.relative_error, self.note, self._values(look))
+        said = said_above(self.relative_error, self.note, self._values(look), look, unsigned=self.unsigned)
         left_out = len(self.map) - self.most
         return (*said, f"{left_out} smaller feature{'s' * (left_out > 1)} not shown") if left_out > 0 else said
 
     def paint(self, sheet: Sheet, box: Box, look: Look, limit: float) -> None:
-        values, errors = self._values(look), self._errors(look)
+        values, errors, scale = self._values(look), self._errors(look), self.scale(look)
         order = values.abs().nan_to_num(math.inf).argsort(descending=True, stable=True)[: self.most].tolist()
-        indent = 0.42 * box.width
+        names = [self.names[i] if self.names else f"feature {i}" for i in order]
+        indent = min(0.42 * box.width, max(breadth(name[:99], SMALL) for name in names) + 0.12)
         area = Box(box.left + indent, box.top, box.width - indent, box.height - AXIS)
         axes = sheet.axes(area)
         reach = 1.04 * limit or 1.0
-        axes.set(xlim=(-reach if look.sign == "signed" else 0, reach), ylim=(len(order) - 0.5, -0.5))
+        axes.set(xlim=(-reach if scale.palette == "signed" else 0, reach), ylim=(len(order) - 0.5, -0.5))
         axes.axvline(0, color=QUIET, linewidth=0.6)
         for place, i in enumerate(order):
             top = area.top + (place + 0.5) * BAR - leading(SMALL) / 2
-            for name in fitted(self.names[i] if self.names else f"feature {i}", indent - 0.1, SMALL, 1):
+            for name in fitted(names[place], indent - 0.1, SMALL, 1):
                 sheet.text(area.left - 0.06, top, name, SMALL, INK, "right")
             value = float(values[i])
             if not math.isfinite(value):
@@ -86,11 +96,11 @@ class FeaturesPanel(Panel):
                 continue
             whisker = 2 * float(errors[i]) if self.stderr is not None else None
             style = {"elinewidth": 0.7, "capsize": 1.6, "ecolor": INK}
-            axes.barh(place, value, height=0.7, xerr=whisker, color=_solid(look, value), error_kw=style)
-        number_line(sheet, area, look.sign, reach, fitted(meaning(look, self.unit, 1), area.width, SMALL, 1))
+            axes.barh(place, value, height=0.7, xerr=whisker, color=_solid(scale.palette, value), error_kw=style)
+        number_line(sheet, area, scale.palette, reach, fitted(scale.label, area.width, SMALL, 1))
 
     def _values(self, look: Look) -> Tensor:
-        return folded(asked(self.map, look, self.x)[None], look)
+        return folded(asked(self.map, look, self.x)[None], look.of(unsigned=self.unsigned))
 
     def _errors(self, look: Look) -> Tensor:
         if self.stderr is None:
@@ -115,6 +125,7 @@ class SignalPanel(Panel):
     note: str = ""
     relative_error: float | None = None
     unit: str = UNIT
+    unsigned: bool = False
 
     def __post_init__(self) -> None:
         if self.map.ndim not in (1, 2):
@@ -122,19 +133,24 @@ class SignalPanel(Panel):
         same_shape(self.map, self.stderr, self.x)
 
     def height(self, width: float) -> float:
-        return 0.9 + 0.14 * (min(len(_channels(self.map)), MOST_LINES) - 1) + STRIP
+        return 0.9 + 0.14 * (min(len(_channels(self.map)), MOST_LINES) - 1) + STRIP + TIMES
 
     def scale(self, look: Look) -> Scale:
-        label = meaning(look, self.unit, len(_channels(self.map)))
-        return Scale(_strip(self.map, look, self.x), look.sign, label, True, look.cap)
+        label = meaning(look, self.unit, len(_channels(self.map)), unsigned=self.unsigned)
+        shown = look.of(unsigned=self.unsigned)
+        return Scale(_strip(self.map, shown, self.x), shown.sign, label, True, look.cap)
 
     def remarks(self, look: Look) -> tuple[str, ...]:
-        said = said_above(self.relative_error, self.note, _strip(self.map, look, self.x))
+        said = said_above(self.relative_error, self.note, self.scale(look).values, look, unsigned=self.unsigned)
+        finite = self.x[self.x.isfinite()]
+        if finite.numel():
+            said = (*said, f"input from {number(float(finite.min()))} to {number(float(finite.max()))}")
         channels = len(_channels(self.map))
         return (*said, f"first {MOST_LINES} of {channels} channels drawn") if channels > MOST_LINES else said
 
     def paint(self, sheet: Sheet, box: Box, look: Look, limit: float) -> None:
-        axes = sheet.axes(Box(box.left, box.top, box.width, box.height - STRIP))
+        strip = Box(box.left, box.top + box.height - TIMES - STRIP, box.width, STRIP)
+        axes = sheet.axes(Box(box.left, box.top, box.width, box.height - TIMES - STRIP))
         lines = _channels(self.x).detach().cpu().double().numpy()[:MOST_LINES]
         finite = lines[np.isfinite(lines)]
         # One height for all channels, so that their sizes compare; each is moved down by its number.
@@ -145,13 +161,14 @@ class SignalPanel(Panel):
             marker = "." if len(line) == 1 else ""
             axes.plot(np.arange(len(line)), shifted, color=INK, linewidth=0.8, marker=marker)
         axes.set(xlim=(-0.5, lines.shape[1] - 0.5), ylim=(-0.6 * (len(lines) - 1) - 0.6, 0.6))
-        colours = palette(look.sign)(_strip(self.map, look, self.x), limit)
-        sheet.picture(Box(box.left, box.top + box.height - STRIP, box.width, STRIP), colours[None])
+        scale = self.scale(look)
+        _times(sheet, sheet.picture(strip, palette(scale.palette)(scale.values, limit)[None]), strip, lines.shape[1])
 
     def error(self, title: str) -> Panel | None:
+        """The map as a line with a band, which its note names: it is no picture of the standard error alone."""
         if self.stderr is None:
             return None
-        return SignalErrorPanel(self.map, self.stderr, self.x, self.unit, title)
+        return SignalErrorPanel(self.map, self.stderr, self.x, self.unit, unsigned=self.unsigned)
 
 
 @final
@@ -164,22 +181,26 @@ class SignalErrorPanel(Panel):
     x: Tensor
     unit: str = UNIT
     title: str = ""
-    note: str = "map ± 2 standard errors"
+    note: str = BAND
+    unsigned: bool = False
 
     def height(self, width: float) -> float:
-        return 0.9 + STRIP
+        return 0.9 + STRIP + TIMES
 
     def scale(self, look: Look) -> Scale:
-        label = meaning(look, self.unit, len(_channels(self.map)))
-        return Scale(_strip(self.map, look, self.x).abs() + 2 * self._errors(look), look.sign, label, False, 100.0)
+        label = meaning(look, self.unit, len(_channels(self.map)), unsigned=self.unsigned)
+        shown = look.of(unsigned=self.unsigned)
+        return Scale(_strip(self.map, shown, self.x).abs() + 2 * self._errors(look), shown.sign, label, False, 100.0)
 
     def paint(self, sheet: Sheet, box: Box, look: Look, limit: float) -> None:
+        look = look.of(unsigned=self.unsigned)
+        box = Box(box.left, box.top, box.width, box.height - TIMES)
         axes = sheet.axes(box)
         values = _strip(self.map, look, self.x).double().numpy()
         errors = 2 * self._errors(look).double().numpy()
         time = np.arange(len(values))
-        axes.fill_between(time, values - errors, values + errors, color=_solid(look, 1.0), alpha=0.3, linewidth=0)
-        axes.plot(time, values, color=_solid(look, 1.0), linewidth=0.8)
+        axes.fill_between(time, values - errors, values + errors, color=_solid(look.sign, 1.0), alpha=0.3, linewidth=0)
+        axes.plot(time, values, color=_solid(look.sign, 1.0), linewidth=0.8)
         reach = 1.04 * limit or 1.0
         low = -reach if look.sign == "signed" else 0.0
         axes.set(xlim=(-0.5, len(values) - 0.5), ylim=(low, reach))
@@ -187,6 +208,7 @@ class SignalErrorPanel(Panel):
         sign = -1 if look.sign == "negative" else 1
         sheet.text(box.left + 0.04, box.top + 0.02, number(sign * reach), SMALL, QUIET)
         sheet.text(box.left + 0.04, box.top + box.height - leading(SMALL) - 0.02, number(low), SMALL, QUIET)
+        _times(sheet, axes, box, len(values))
 
     def _errors(self, look: Look) -> Tensor:
         values, errors = asked(self.map, look, self.x), asked(self.stderr, look, self.x).abs()
@@ -201,9 +223,33 @@ def _strip(map: Tensor, look: Look, x: Tensor) -> Tensor:
     return folded(_channels(asked(map, look, x)), look)
 
 
-def _solid(look: Look, value: float) -> tuple[float, ...]:
+def _times(sheet: Sheet, axes: Axes, box: Box, moments: int) -> None:
+    """A few ticks with their numbers under the axes of a signal, which fill the box."""
+    every = _every(moments)
+    ticks = range(0, moments, every)
+    axes.set_xticks(list(ticks), labels=[])
+    axes.tick_params(axis="x", direction="out", length=2, width=0.5, color=QUIET)
+    for tick in ticks:
+        place = (tick + 0.5) / moments
+        text = str(tick)
+        half = breadth(text, SMALL) / 2
+        left = min(max(box.left + place * box.width, box.left + half), box.left + box.width - half)
+        sheet.text(left, box.top + box.height + 0.03, text, SMALL, QUIET, "center")
+
+
+def _every(moments: int) -> int:
+    """How far apart the ticks of a signal stand: a round number, at most six of them.
+
+    >>> _every(5), _every(20), _every(187), _every(5000)
+    (1, 5, 50, 1000)
+    """
+    round_ = (step * factor for factor in accumulate(repeat(10), mul, initial=1) for step in (1, 2, 5))
+    return next(every for every in round_ if moments <= 5 * every)
+
+
+def _solid(sign: str, value: float) -> tuple[float, ...]:
     """The colour of a bar or a line: two thirds of the way to the end of the palette on the value's side."""
-    colours = palette(look.sign)
+    colours = palette(sign)
     index = colours.zero + (-1 if value < 0 else 1) * (2 * STEPS // 3)
     return tuple(float(part) for part in colours.table[index] / 255)
 
@@ -219,6 +265,7 @@ def panel(
     title: str = "",
     relative_error: float | None = None,
     unit: str = UNIT,
+    unsigned: bool = False,
 ) -> Panel:
     """The panel that suits a map: of a picture (C, H, W), of a signal (C, T), or of features (F,).
 
@@ -237,12 +284,21 @@ def panel(
         )
     match kind or kinds[map.ndim]:
         case "picture":
-            return MapPanel(map, stderr, x, beneath, title=title, relative_error=relative_error, unit=unit)
+            return MapPanel(map, stderr, x, beneath, title, "", relative_error, unit, unsigned)
         case "features":
-            return FeaturesPanel(map, stderr, x, names, title=title, relative_error=relative_error, unit=unit)
+            return FeaturesPanel(
+                map,
+                stderr,
+                x,
+                names,
+                title=title,
+                relative_error=relative_error,
+                unit=unit,
+                unsigned=unsigned,
+            )
         case "signal":
             if x is None:
                 raise BadInput("a signal is drawn above its map, but no x was given; pass the row that was explained")
-            return SignalPanel(map, x, stderr, title=title, relative_error=relative_error, unit=unit)
+            return SignalPanel(map, x, stderr, title, "", relative_error, unit, unsigned)
         case other:
             raise BadMethod(f"a panel's kind is picture, signal or features; got {other!r}")

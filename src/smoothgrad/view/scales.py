@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
 from smoothgrad.view.colour import STEPS, palette, scale_bar
-from smoothgrad.view.panels import Scale
 from smoothgrad.view.sheet import QUIET, SMALL, Align, Box, Sheet, leading
+
+if TYPE_CHECKING:
+    from smoothgrad.view.panels import Scale
 
 BAR = 0.075  # inches: the height of a colour bar
 GAP = 0.06  # inches between a panel and its bar
