@@ -116,7 +116,7 @@ BAD = {
         {"model": network(lambda x: flat(x * torch.nan))}, NonFinite, "output of row 0", "NaN", "network"
     ),
     "infinite score": Bad(
-        {"model": network(lambda x: flat(x / 0.0))}, NonFinite, "score of row 0", "infinity", "network"
+        {"model": network(lambda x: flat(x / 0.0))}, NonFinite, "output of row 0", "infinity", "network"
     ),
     "NaN in the gradient": Bad({"model": SQRT_AT_ZERO}, NonFinite, "gradient of row 0", "NaN", "sqrt(0)"),
     "integers": Bad({"x": (255 * X).byte()}, BadInput, "x holds", "uint8", ".float() / 255"),
@@ -288,12 +288,14 @@ def test_a_mistake_in_the_users_own_target_is_not_dressed_up() -> None:
         sg.explain(small_net(), X, method=sg.gradient(), target=lambda output: output[:, 0] / (1 // 0))
 
 
-def test_infinity_in_another_class_is_no_obstacle() -> None:
+def test_a_class_that_is_switched_off_is_no_obstacle_but_cannot_be_explained() -> None:
     def masked(x: Tensor) -> Tensor:
         return flat(x).masked_fill(torch.arange(192) == 191, -torch.inf)
 
     result = sg.explain(network(masked), X, method=sg.gradient(), target=3)
     assert result.maps.sum() == 3
+    with pytest.raises(NonFinite, match="the score of row 0 holds infinity"):
+        sg.explain(network(masked), X, method=sg.gradient(), target=191)
 
 
 # --- what is let in ---------------------------------------------------------------------------------------------------------
