@@ -18,8 +18,14 @@ class Misfit(Exception):
 def kinds_of(piece: type) -> dict[str, Any]:
     """The declared kind of each field of a dataclass."""
     if piece not in _KINDS:
-        hints = get_type_hints(piece)
-        _KINDS[piece] = {name: hints[name] for name in getattr(piece, "__dataclass_fields__", {})}
+        try:
+            hints = get_type_hints(piece)
+        except (
+            NameError
+        ):  # a piece of a user's own, whose annotations name what is not there at run time: nothing to go by
+            hints = {}
+        fields = getattr(piece, "__dataclass_fields__", {})
+        _KINDS[piece] = {name: hints[name] for name in fields if name in hints}
     return _KINDS[piece]
 
 
@@ -44,7 +50,8 @@ def fitted(kind: Any, given: Any) -> Any:
         return _expect(isinstance(given, str), given)
     if origin is Callable:
         return _expect(callable(given), given)
-    return _expect(isinstance(given, origin or kind), given)
+    named = origin or kind
+    return _expect(not isinstance(named, type) or isinstance(given, named), given)
 
 
 def words_for(kind: Any) -> str:
