@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -151,3 +152,71 @@ def test_maps_of_an_embedding_are_shown_word_by_word() -> None:
     assert panel.map.shape == (7,)
     torch.testing.assert_close(panel.map, result.maps[0].sum(-1))
     assert panel.names[3] == "position 3"
+
+
+@pytest.mark.parametrize(("each", "samples"), [(1, 40), (3, 36), (5, 40), (8, 64), (13, 104), (21, 168)])
+def test_the_error_of_a_noisy_path_is_cautious_for_any_number_of_baselines(each: int, samples: int) -> None:
+    """s = x^3 + sin 3x from baselines spread over [-3, 1]: their scores and gradients differ, and so do places on the path."""
+    curve = Of(lambda x: (x**3 + (3 * x).sin()).sum(1))
+    starts = torch.linspace(-3, 1, each, dtype=torch.float64).tolist()
+    baseline = sg.Several(*(sg.Constant(start) for start in starts))
+    x = torch.full((400, 1), 1.5, dtype=torch.float64)
+    method = sg.smooth_integrated_gradients(0.1, samples, baseline=baseline, unit="absolute")
+
+    result = sg.explain(curve, x, method=method, target=0)
+    # Truth: E[s(x + e)] - mean s(b); E(x + e)^3 = x^3 + 3 x s^2, E sin 3(x + e) = sin 3x exp(-9 s^2 / 2)
+    end = 1.5**3 + 3 * 1.5 * 0.01 + math.sin(4.5) * math.exp(-9 * 0.01 / 2)
+    truth = end - sum(start**3 + math.sin(3 * start) for start in starts) / each
+    assert result.stderr is not None
+    z = (result.maps - truth) / result.stderr
+    assert float(z.square().mean().sqrt()) < 1.1
+    assert float((z.abs() > 2).double().mean()) < 0.08
+
+
+def test_a_rule_leaves_a_graph_that_the_model_keeps_as_it_was() -> None:
+    class Made(nn.Module):
+        """Weights made from others, once, with a ReLU: their graph belongs to the model."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.raw = nn.Parameter(torch.randn(6, 4, generator=torch.Generator().manual_seed(0)))
+            self.made = self.raw.relu()
+            self.out = nn.Linear(6, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.out((x @ self.made.T).relu())
+
+    net, x = Made().eval(), torch.rand(3, 4)
+    (before,) = torch.autograd.grad(net(x).sum(), net.raw, retain_graph=True)
+    sg.explain(net, x, method=sg.deconvnet(), target=0)
+    (after,) = torch.autograd.grad(net(x).sum(), net.raw, retain_graph=True)
+    assert torch.equal(before, after)
+
+
+def test_a_finish_does_not_change_whether_the_tolerance_was_reached() -> None:
+    net = sg.load("digits")
+    x = net.samples(3)
+    for method in (sg.integrated_gradients(tolerance=0.01), sg.smoothgrad(samples=sg.Until(0.2, most=512))):
+        alone = sg.explain(net, x, method=method)
+        assert alone.converged is not None
+        assert alone.converged.all()
+        for finish in (sg.Absolute(), sg.Positive(), sg.TimesInput()):
+            finished = sg.explain(net, x, method=method.then(finish))
+            assert finished.converged is not None
+            assert finished.converged.all()
+        *_, last = sg.explain_live(net, x, method=method)
+        assert last.converged is not None
+        assert torch.equal(last.converged, alone.converged)
+
+
+def test_results_made_under_inference_mode_are_ordinary() -> None:
+    net = sg.load("digits")
+    with torch.inference_mode():
+        result = sg.explain(net, net.samples(2), method=sg.integrated_gradients(4, baseline=sg.Given(net.samples(1))))
+    assert not result.maps.is_inference()
+    assert not result.data[0].is_inference()
+
+
+def test_a_path_from_a_score_that_is_not_finite_is_refused() -> None:
+    with pytest.raises(sg.errors.NonFinite, match="the baseline of row 0 is NaN or infinity"):
+        sg.explain(Of(lambda x: x.log().sum(1)), torch.ones(1, 2), method=sg.integrated_gradients(4), target=0)

@@ -122,7 +122,7 @@ def check_keys(keys: Keys, rows: int) -> Tensor:
         named = torch.as_tensor(keys, device="cpu")
     except (TypeError, ValueError, RuntimeError) as error:
         raise BadInput(f"keys must be {rows} integers of 64 bits, one per row, got {keys!r}") from error
-    if named.shape != (rows,) or named.is_floating_point() or named.dtype == torch.bool:
+    if named.shape != (rows,) or named.is_floating_point() or named.is_complex() or named.dtype == torch.bool:
         raise BadInput(f"keys must be {rows} integers, one per row, got {named.dtype} of shape {tuple(named.shape)}")
     return named.to(torch.int64)
 

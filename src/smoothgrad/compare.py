@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, final
 import torch
 from torch import Tensor, nn
 
-from smoothgrad.checks import Keys, Precision, check_method
+from smoothgrad.checks import Keys, Precision, check_method, check_rows
 from smoothgrad.core.explainer import Explainer
 from smoothgrad.errors import BadInput, BadMethod, NonFinite, NotDifferentiable, UnsupportedModel, need
 from smoothgrad.explain import Progress, explain
@@ -140,6 +140,7 @@ def compare(
     (['row 0', 'row 1'], ('plain', 'smooth'))
     """
     labelled = _with_labels(methods)
+    check_rows(x, layer=at is not None)
     if names and len(names) != len(x):
         raise BadInput(f"{len(names)} names for {len(x)} rows; give one each, or none")
     columns: list[Sequence[Attribution | Failure]] = []
@@ -177,8 +178,8 @@ COLUMNS = [
 
 
 def _with_labels(methods: Sequence[Explainer] | Mapping[str, Explainer]) -> dict[str, Explainer]:
-    if isinstance(methods, Explainer | str):
-        raise BadMethod(f"methods is one method, {methods!r}; give a list of them: methods=[...]")
+    if not isinstance(methods, Mapping | list | tuple):
+        raise BadMethod(f"methods is {methods!r}; give a list of methods, or a dict from labels: methods=[gradient()]")
     for method in methods.values() if isinstance(methods, Mapping) else methods:
         check_method(method)
     if not methods:

@@ -6,7 +6,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +43,8 @@ from smoothgrad.models.network import Network
 from smoothgrad.recipe import data_in, to_recipe
 from smoothgrad.result import Attribution, Completeness, unit_of
 from smoothgrad.targets import TargetLike, as_target
+
+Batch: TypeAlias = tuple[Estimate, Tensor | None, Tensor | None]  # maps, change of score, tolerance reached
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,9 @@ def explain(
     """
     run = _Run.checked(model, x, method, target, at, context, seed, keys, chunk, precision, device)
     parts = list(stepwise(run.batches(progress), run.query.x.device))
-    return run.attribution(_joined([estimate for estimate, _ in parts]), _cat([change for _, change in parts]))
+    with own_arithmetic(run.query.x.device):
+        estimates, changes, converged = zip(*parts, strict=True)
+        return run.attribution(_joined(estimates), _cat(changes), _cat(converged))
 
 
 def explain_live(
@@ -208,7 +212,7 @@ class _Run:
         layer = None if at is None else at if isinstance(at, str) else type(at).__name__
         return _Run(method, goal.kind, model, query, schedule, output, score, named, seed, asked, layer, started)
 
-    def batches(self, progress: Callable[[Progress], object] | None) -> Iterator[tuple[Estimate, Tensor | None]]:
+    def batches(self, progress: Callable[[Progress], object] | None) -> Iterator[Batch]:
         """The rows in batches of one chunk, each to its end: what is held beside the result does not grow with N."""
         passes, before = self.method.passes, 0
         for rows in self.query.split(self.schedule.chunk):
@@ -219,7 +223,7 @@ class _Run:
                     done = passes * before + partial.done * len(batch)
                     progress(Progress(done, passes * len(self.query), partial))
             assert partial is not None, "every explainer reports at least once"
-            yield partial.estimate(), self.method.change(self.model, batch, self.schedule)
+            yield partial.estimate(), self.method.change(self.model, batch, self.schedule), partial.converged()
             before += len(batch)
 
     def live(self) -> Iterator[Attribution]:
@@ -227,9 +231,9 @@ class _Run:
         query = self.method.prepare(self.model, self.query, self.schedule)
         change = self.method.change(self.model, query, self.schedule)
         for partial in self.method.partials(self.model, query, self.schedule):
-            yield self.attribution(partial.estimate(), change)
+            yield self.attribution(partial.estimate(), change, partial.converged())
 
-    def attribution(self, estimate: Estimate, change: Tensor | None) -> Attribution:
+    def attribution(self, estimate: Estimate, change: Tensor | None, converged: Tensor | None) -> Attribution:
         value, stderr, draws = estimate
         completeness = None if change is None else Completeness(value.flatten(1).sum(1).cpu(), change.cpu())
         network = self.asked if isinstance(self.asked, Network) else None
@@ -245,7 +249,7 @@ class _Run:
             recipe=to_recipe(self.method),
             unit=unit_of(self.method, self.kind, self.layer),
             unsigned=self.method.unsigned,
-            converged=self.converged(estimate, completeness),
+            converged=None if converged is None else converged.cpu(),
             kind=self.kind,
             seed=self.seed,
             provenance=self.provenance(),
@@ -268,14 +272,6 @@ class _Run:
         """What the network takes, also where a layer's output is explained: the view of a layer has it first in its context."""
         return self.query.x if self.layer is None else self.query.context[0]
 
-    def converged(self, estimate: Estimate, completeness: Completeness | None) -> Tensor | None:
-        """Did each row reach the tolerance that was asked for? None where none was."""
-        tolerance = self.method.tolerance
-        if tolerance is None:
-            return None
-        error = relative_error(estimate).cpu() if completeness is None else completeness.error
-        return error <= tolerance
-
     def provenance(self) -> dict[str, Any]:
         from smoothgrad import __version__
 
@@ -297,7 +293,7 @@ class _Run:
         }
 
 
-def _joined(parts: list[Estimate]) -> Estimate:
+def _joined(parts: Sequence[Estimate]) -> Estimate:
     """The estimates of batches as one, on the CPU."""
     value, draws = torch.cat([part.value.cpu() for part in parts]), torch.cat([part.draws.cpu() for part in parts])
     return Estimate(value, _cat([part.stderr for part in parts]), draws)

@@ -141,6 +141,8 @@ class _Builder:
         self.read = read
 
     def text(self, text: str) -> Any:
+        if not isinstance(text, str):
+            raise BadRecipe(f"a recipe is text such as {self.example!r}, got {text!r}")
         try:
             tree = ast.parse(text.strip(), mode="eval")
         except (SyntaxError, ValueError, RecursionError) as error:
@@ -207,7 +209,7 @@ class _Builder:
     def plain(self, plain: Any) -> Any:
         if isinstance(plain, dict):
             name = plain.get("piece")
-            if name not in PIECES:
+            if not isinstance(name, str) or name not in PIECES:
                 raise BadRecipe(f"no piece {name!r}; {nearest(str(name), PIECES)}")
             fields = {field: self.plain(value) for field, value in plain.items() if field != "piece"}
             several = {

@@ -341,8 +341,8 @@ def unit_of(method: Explainer, kind: str, layer: str | None) -> str:
     >>> unit_of(Gradient(), "probability", "conv2")
     'probability per unit of conv2'
     """
-    unit = method.unit if layer is None else method.unit.replace("of input", f"of {layer}")
-    return unit.replace("score", kind) if "probability" in kind else unit
+    unit = method.unit.replace("score", kind) if "probability" in kind else method.unit
+    return unit if layer is None else unit.replace("of input", f"of {layer}")
 
 
 def _png(page: Figure) -> bytes:

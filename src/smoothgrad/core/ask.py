@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from smoothgrad.core.query import Query
 from smoothgrad.core.schedule import Schedule
 from smoothgrad.core.shapes import Rows, Scores
-from smoothgrad.errors import BadModel, NonFinite, NotDifferentiable
+from smoothgrad.errors import BadModel, NonFinite, NotDifferentiable, UnsupportedModel
 
 
 def output_of(model: nn.Module, query: Query, schedule: Schedule) -> Tensor:
@@ -59,7 +59,15 @@ def _gradient(model: nn.Module, query: Query, schedule: Schedule, watch: Callabl
     if not score.requires_grad:
         raise NotDifferentiable(_independent(model))
     watch(score)
-    (gradient,) = torch.autograd.grad(score, x, allow_unused=True)
+    try:
+        (gradient,) = torch.autograd.grad(score, x, allow_unused=True)
+    except RuntimeError as error:
+        if "checkpoint" not in str(error).lower():
+            raise
+        raise UnsupportedModel(
+            f"{type(model).__name__} has checkpoints of the reentrant kind, which give no gradient of the input "
+            "alone; make them with torch.utils.checkpoint.checkpoint(..., use_reentrant=False)"
+        ) from error
     if gradient is None:
         raise NotDifferentiable(_independent(model))
     broken = ~gradient.flatten(1).isfinite().all(1)

@@ -35,6 +35,7 @@ class Partial:
     done: int  # model passes per row so far, of those rows that are still at work
     total: int  # model passes per row, at most
     estimate: Callable[[], Estimate]
+    converged: Callable[[], Tensor | None] = lambda: None  # (N,) is the tolerance reached that was asked for?
 
 
 class Explainer(Value, ABC):
@@ -85,11 +86,6 @@ class Explainer(Value, ABC):
     def unsigned(self) -> bool:
         """Can its maps never be negative?"""
         return False
-
-    @property
-    def tolerance(self) -> float | None:
-        """What a run goes on for; None where the number of draws is given."""
-        return None
 
     @property
     def is_gradient(self) -> bool:
@@ -177,10 +173,6 @@ class Over(Explainer):
         return self.reduction.unsigned
 
     @property
-    def tolerance(self) -> float | None:
-        return self.sampler.count.tolerance if isinstance(self.sampler.count, Until) else None
-
-    @property
     def unit(self) -> str:
         inner = self.inner.unit
         return self.reduction.unit(times_input(inner) if self.sampler.directed else inner)
@@ -213,7 +205,8 @@ class Over(Explainer):
                 state = self._step(state, model, query, draws, schedule)
                 start = draws.stop
                 done = self.sampler.passes + start * self.inner.passes
-                yield Partial(done, self.passes, self._reader(state, settled, rows))
+                read = self._reader(state, settled, rows)
+                yield Partial(done, self.passes, read, self._judge(read))
             if start == self.sampler.most():
                 return
             now = self._final(state)
@@ -238,6 +231,10 @@ class Over(Explainer):
 
     def _reader(self, state: Any, settled: Estimate | None, rows: Tensor) -> Callable[[], Estimate]:
         return lambda: place(self._final(state), settled, rows)
+
+    def _judge(self, read: Callable[[], Estimate]) -> Callable[[], Tensor | None]:
+        tolerance = self.sampler.count.tolerance if isinstance(self.sampler.count, Until) else None
+        return lambda: None if tolerance is None else relative_error(read()) <= tolerance
 
     def change(self, model: nn.Module, query: Query, schedule: Schedule) -> Tensor | None:
         if self.reduction != Mean() or not self.inner.is_gradient:
@@ -268,10 +265,6 @@ class Then(Explainer):
         return self.finish.unsigned
 
     @property
-    def tolerance(self) -> float | None:
-        return self.inner.tolerance
-
-    @property
     def unit(self) -> str:
         return self.finish.unit(self.inner.unit)
 
@@ -284,7 +277,7 @@ class Then(Explainer):
 
     def partials(self, model: nn.Module, query: Query, schedule: Schedule) -> Iterator[Partial]:
         for partial in self.inner.partials(model, query, schedule):
-            yield Partial(partial.done, partial.total, self._reader(partial, query))
+            yield Partial(partial.done, partial.total, self._reader(partial, query), partial.converged)
 
     def _reader(self, partial: Partial, query: Query) -> Callable[[], Estimate]:
         def read() -> Estimate:

@@ -39,15 +39,15 @@ def fitted(kind: Any, given: Any) -> Any:
     if origin in (Union, types.UnionType):
         return _one_of(get_args(kind), given)
     if origin in (tuple, Sequence):
-        return tuple(fitted(get_args(kind)[0], part) for part in _expect(isinstance(given, tuple | list), given))
+        return _several(get_args(kind), _expect(isinstance(given, tuple | list), given))
     if kind is bool:
         return _expect(isinstance(given, bool), given)
     if kind is int or kind is float:
         return _number(kind, given)
     if kind is Any:
         return given
-    if origin is Literal:  # which text, the piece itself asks: it knows the nearest
-        return _expect(isinstance(given, str), given)
+    if origin is Literal:  # which of them, the piece itself asks: it knows the nearest
+        return _expect(type(given) in {type(choice) for choice in get_args(kind)}, given)
     if origin is Callable:
         return _expect(callable(given), given)
     named = origin or kind
@@ -64,12 +64,13 @@ def words_for(kind: Any) -> str:
     if origin in (Union, types.UnionType):
         return " or ".join(map(words_for, get_args(kind)))
     if origin in (tuple, Sequence):
-        return f"several, each {words_for(get_args(kind)[0])}"
+        kinds = [part for part in get_args(kind) if part is not ...]
+        return f"several, each {words_for(kinds[0])}" if len(kinds) == 1 else f"({', '.join(map(words_for, kinds))})"
     named = {bool: "True or False", int: "a whole number", float: "a number", types.NoneType: "None"}
     if kind in named:
         return named[kind]
     if origin in (Literal, Callable):
-        return "a text" if origin is Literal else "a function"
+        return " or ".join(map(repr, get_args(kind))) if origin is Literal else "a function"
     named_class = origin or kind
     article = "an" if named_class.__name__[0] in "AEIOU" else "a"
     some = list(_concrete(named_class))[:3] if inspect.isabstract(named_class) else []
@@ -83,6 +84,13 @@ def _concrete(kind: type[Any]) -> Iterator[str]:
             yield from _concrete(below)
         else:
             yield f"{below.__name__}(...)"
+
+
+def _several(kinds: tuple[Any, ...], given: Sequence[Any]) -> tuple[Any, ...]:
+    if len(kinds) == 1 or kinds[1] is ...:
+        return tuple(fitted(kinds[0], part) for part in given)
+    _expect(len(kinds) == len(given), given)
+    return tuple(fitted(kind, part) for kind, part in zip(kinds, given, strict=True))
 
 
 def _one_of(kinds: tuple[Any, ...], given: Any) -> Any:

@@ -87,9 +87,12 @@ class Sampler(Value, ABC):
         return self.count.most if isinstance(self.count, Until) else self.count
 
     def looks(self) -> Iterator[int]:
-        """The draw numbers at which a row may stop; the last is the end. Whole blocks, and at least two: one has no error."""
+        """The draw numbers at which a row may stop; the last is the end. Whole blocks, and at least two: one has no error.
+
+        Blocks larger than a pair are few where draws are many, and an error from two or three of them means little: at least 8.
+        """
         if isinstance(self.count, Until):
-            look = max(self.count.least, 2 * self.block)
+            look = max(self.count.least, (2 if self.block <= 2 else 8) * self.block)
             while look < self.count.most:
                 yield -(-look // self.block) * self.block
                 look *= 2

@@ -86,7 +86,8 @@ class Data(Value):
     def __post_init__(self) -> None:
         super().__post_init__()
         # A private copy: the caller may go on to write into the tensor, which would change the method.
-        object.__setattr__(self, "tensor", self.tensor.detach().to("cpu", copy=True))
+        with torch.inference_mode(False):
+            object.__setattr__(self, "tensor", self.tensor.detach().to("cpu", copy=True))
 
     @property
     def digest(self) -> str:

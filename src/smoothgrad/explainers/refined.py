@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import final
+from typing import TypeVar, final
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,8 @@ from smoothgrad.core.schedule import Schedule
 from smoothgrad.errors import BadMethod
 from smoothgrad.explainers.gradient import Gradient
 from smoothgrad.samplers.path import StraightPath
+
+T = TypeVar("T")
 
 
 @final
@@ -80,9 +82,10 @@ class Refined(Explainer):
             now = level.estimate(model, query.rows(rows), schedule)
             spent += level.sampler.most()
             settled = place(now, settled, rows)
-            yield Partial(spent, self.passes, _reader(settled))
-            gap = (now.value.flatten(1).sum(1) - change[rows]).abs()
-            rows = rows[gap > self.tolerance * change[rows].abs()]
+            gap = (settled.value.flatten(1).sum(1) - change).abs()
+            converged = gap <= self.tolerance * change.abs()
+            yield Partial(spent, self.passes, _reader(settled), _reader(converged))
+            rows = (~converged).nonzero().flatten()
             if not len(rows):
                 return
 
@@ -90,5 +93,5 @@ class Refined(Explainer):
         return self.path.change(model, query, schedule)
 
 
-def _reader(estimate: Estimate) -> Callable[[], Estimate]:
-    return lambda: estimate
+def _reader(known: T) -> Callable[[], T]:
+    return lambda: known

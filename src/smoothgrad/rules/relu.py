@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import Node
 from torch.overrides import TorchFunctionMode
+from torch.utils.hooks import RemovableHandle
 
 from smoothgrad.errors import BadMethod, RuleDidNothing, UnsupportedModel
 from smoothgrad.rules.rule import Rule, Watch
@@ -36,8 +37,11 @@ class ReLURule(Rule):
     def active(self, model: nn.Module) -> Iterator[Watch]:
         _see_through(model, self)
         hooks = _Hooks(self)
-        with _OutOfViews():
-            yield hooks.watch
+        try:
+            with _OutOfViews():
+                yield hooks.watch
+        finally:
+            hooks.remove()
         if not hooks.reached:
             raise RuleDidNothing(
                 f"{self!r} found no ReLU in {type(model).__name__}: the map would be the plain gradient; "
@@ -110,14 +114,23 @@ class _Hooks:
     def __init__(self, rule: ReLURule) -> None:
         self.rule = rule
         self.reached = 0
+        self.handles: list[RemovableHandle] = []
+
+    def remove(self) -> None:
+        """Graphs go, and their hooks with them; but a part of one may belong to the model, such as weights made from others."""
+        for handle in self.handles:
+            handle.remove()
+        self.handles.clear()
 
     def watch(self, score: Tensor) -> None:
+        self.remove()  # of the chunk before
         for node in _graph(score):
             if node.name().endswith(_CLOSED):
-                node.register_prehook(self._refuse)
+                self.handles.append(node.register_prehook(self._refuse))
             elif found := _rectifier(node):
                 kind, side = found
-                node.register_hook(self._hook(self.rule.backward(partial(kind.activation, node)), side))
+                backward = self.rule.backward(partial(kind.activation, node))
+                self.handles.append(node.register_hook(self._hook(backward, side)))
 
     def _hook(self, backward: Backward, side: int) -> Callable[[Sequence[Tensor], Sequence[Tensor]], Any]:
         def hook(below: Sequence[Tensor | None], above: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:

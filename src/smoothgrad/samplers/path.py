@@ -14,7 +14,7 @@ from smoothgrad.core.query import Query
 from smoothgrad.core.sampler import Draw, Sampler, Until
 from smoothgrad.core.schedule import Schedule
 from smoothgrad.core.value import Data
-from smoothgrad.errors import BadMethod
+from smoothgrad.errors import BadMethod, NonFinite
 from smoothgrad.samplers.baseline import Baseline, FromData, Zero, check_data, choose
 from smoothgrad.samplers.cloud import Gaussian, check_samples
 from smoothgrad.samplers.quadrature import Quadrature, check, nodes_and_weights
@@ -68,7 +68,13 @@ class StraightPath(Sampler):
         query = self.prepare(model, query, schedule)
         assert query.baseline is not None, "prepare has just set it"
         starts = torch.stack([scores(model, query.with_x(start), schedule) for start in query.baseline.unbind(1)])
-        return scores(model, query, schedule) - starts.mean(0)
+        change = scores(model, query, schedule) - starts.mean(0)
+        if not change.isfinite().all():
+            row = int(query.row[(~change.isfinite()).nonzero()[0, 0].cpu()])
+            raise NonFinite(
+                f"the score at the baseline of row {row} is NaN or infinity; choose another baseline than {self.baseline!r}"
+            )
+        return change
 
 
 @final
@@ -78,8 +84,8 @@ class NoisyPath(Sampler):
 
     The positions a_k are multiples of the golden ratio, shifted at random per row: evenly spread after any number of draws.
     Nesting m steps in each of n noise draws asks the path m times for the same noise, while the error comes from the noise.
-    Several baselines take turns, one draw (or antithetic pair) each; a round of all of them is a block. The standard error treats
-    positions as random, which is cautious.
+    Several baselines take turns, one draw (or antithetic pair) each; a round of all of them is a block, spread evenly over the path.
+    The standard error treats positions as random, which is cautious.
     """
 
     cloud: Sampler = Gaussian(noise=0.1, samples=200)  # noqa: RUF009
@@ -122,7 +128,13 @@ class NoisyPath(Sampler):
         # The two of an antithetic pair share their place on the path, and their baseline.
         turn = [draw // self.cloud.block for draw in draws]
         shift = numbers.uniform(numbers.salted(query.key, "place"), range(1), torch.Size([]))[0].double()  # (N,)
-        place = (shift + GOLDEN * torch.tensor(turn, device="cpu")[:, None]) % 1.0  # (k, N)
+        # Rounds follow the golden ratio, and inside a round the places are spread evenly: were the sequence to run through the
+        # baselines, each would be asked near the same place again for B = 5, 8, 13, ..., and rounds would resemble each other.
+        each = self.baseline.each
+        steps = torch.tensor(
+            [GOLDEN * (t // each) + (t % each) / each for t in turn], dtype=torch.float64, device="cpu"
+        )
+        place = (shift + steps[:, None]) % 1.0  # (k, N)
         start = _starts(query, [t % self.baseline.each for t in turn])
         direction = ends - start
         return Draw(start + _column(place, query) * direction, weight, direction)
