@@ -84,7 +84,7 @@ class NoisyPath(Sampler):
 
     The positions a_k are multiples of the golden ratio, shifted at random per row: evenly spread after any number of draws.
     Nesting m steps in each of n noise draws asks the path m times for the same noise, while the error comes from the noise.
-    Several baselines take turns, one draw (or antithetic pair) each; a round of all of them is a block, spread evenly over the path.
+    Several baselines take turns, one draw (or antithetic pair) each; a round of all is a block, spread evenly over the path.
     The standard error treats positions as random, which is cautious.
     """
 
