@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import smoothgrad as sg
-from smoothgrad.core.reduce import State
+from smoothgrad.core.moments import State
 from smoothgrad.core.value import Value
 
 SOURCE = Path(sg.__file__).parent

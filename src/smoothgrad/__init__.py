@@ -10,9 +10,9 @@ torch.Size([1, 1, 8, 8])
 from smoothgrad import errors
 from smoothgrad.compare import Comparison, compare
 from smoothgrad.core.explainer import Explainer, Finish, Over, Then
+from smoothgrad.core.moments import Estimate
 from smoothgrad.core.query import Query
 from smoothgrad.core.reduce import (
-    Estimate,
     GeometricMean,
     Max,
     Mean,

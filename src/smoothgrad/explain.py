@@ -34,8 +34,8 @@ from smoothgrad.checks import (
 )
 from smoothgrad.core.ambient import own_arithmetic, stepwise
 from smoothgrad.core.explainer import Explainer, Partial, relative_error
+from smoothgrad.core.moments import Estimate
 from smoothgrad.core.query import Query
-from smoothgrad.core.reduce import Estimate
 from smoothgrad.core.schedule import Schedule
 from smoothgrad.models.fingerprint import fingerprint
 from smoothgrad.models.layer import at as seen_from

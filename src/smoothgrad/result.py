@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from smoothgrad.core.explainer import Explainer, Over, Then, relative_error
-from smoothgrad.core.reduce import Estimate, Together
+from smoothgrad.core.moments import Estimate
+from smoothgrad.core.reduce import Together
 from smoothgrad.errors import BadInput, BadRecipe
 from smoothgrad.files import write_aside
 from smoothgrad.methods import named

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 import smoothgrad as sg
 from smoothgrad.core.explainer import Partial, place, relative_error
+from smoothgrad.core.moments import Estimate
 from smoothgrad.core.query import Query
-from smoothgrad.core.reduce import Estimate
 from smoothgrad.core.schedule import Schedule
 from smoothgrad.errors import BadMethod
 from tests.truth import TRUTHS, W, X

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor
 
+from smoothgrad.core.moments import Estimate
 from smoothgrad.core.reduce import (
-    Estimate,
     GeometricMean,
     Max,
     Mean,

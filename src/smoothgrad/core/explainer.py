@@ -17,8 +17,9 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
+from smoothgrad.core.moments import Estimate
 from smoothgrad.core.query import Query
-from smoothgrad.core.reduce import Estimate, Mean, Reduction, Together
+from smoothgrad.core.reduce import Mean, Reduction, Together
 from smoothgrad.core.sampler import Sampler, Until
 from smoothgrad.core.schedule import Schedule
 from smoothgrad.core.value import Value

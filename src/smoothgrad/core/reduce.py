@@ -1,40 +1,19 @@
-"""How the answers of many draws become one map. Every reduction streams, but those that say they keep all draws.
-
-Moments are merged, never subtracted as E[g^2] - E[g]^2, which goes negative in float32 (Chan, Golub, LeVeque 1983;
-higher orders: Pébay 2008). Draws that belong together (an antithetic pair) form a *block*: standard errors are taken
-over the means of blocks, which are independent of each other where the draws inside one are not.
-"""
+"""How the answers of many draws become one map. Every reduction streams, but those that say they keep all draws."""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any, Generic, NamedTuple, TypeVar, final
+from typing import Any, Generic, TypeVar, final
 
 import torch
 from torch import Tensor
 
+from smoothgrad.core.moments import Estimate, Moments, Powers, State, count
 from smoothgrad.core.shapes import Points, Weights
 from smoothgrad.core.value import Value
 from smoothgrad.errors import BadMethod
-
-
-class Estimate(NamedTuple):
-    """A map per row, with its Monte-Carlo standard error where it is known."""
-
-    value: Tensor  # (N, *S), or (N, R, *S) from Together
-    stderr: Tensor | None  # like value
-    draws: Tensor  # (N,) how many draws each row's map is made of
-
-
-class State(ABC):
-    """What a reduction remembers between chunks: tensors with the rows first."""
-
-    @abstractmethod
-    def rows(self, index: Tensor) -> State:
-        """The same for some of the rows, when the others have left the batch."""
-
 
 S = TypeVar("S", bound=State)
 
@@ -69,56 +48,6 @@ class Reduction(Value, ABC, Generic[S]):
 
 
 # --- means ------------------------------------------------------------------------------------------------------------
-
-
-@final
-@dataclass(frozen=True)
-class Moments(State):
-    """Weighted mean over blocks, and the sum of squared deviations from it."""
-
-    draws: int
-    blocks: int
-    weight: float
-    mean: Tensor  # (N, *S)
-    m2: Tensor  # (N, *S)  sum of w (v - mean)^2
-
-    def rows(self, index: Tensor) -> Moments:
-        return replace(self, mean=self.mean[index], m2=self.m2[index])
-
-    @staticmethod
-    def of(values: Points, weight: Weights, block: int) -> Moments:
-        draws = len(values)
-        if block > 1:
-            values = values.unflatten(0, (-1, block)).mean(1)  # (k, N, *S) -> (k/b, N, *S)
-            weight = weight.unflatten(0, (-1, block)).sum(1)
-        total = weight.sum()
-        share = weight.to(values) / total.to(values)
-        if len(values) == 1:
-            return Moments(draws, 1, float(total), values[0], torch.zeros_like(values[0]))
-        mean = torch.tensordot(share, values, dims=1)
-        m2 = float(total) * torch.tensordot(share, (values - mean).square(), dims=1)
-        return Moments(draws, len(values), float(total), mean, m2)
-
-    def merge(self, other: Moments) -> Moments:
-        # mean = mean_a + d w_b / w,   m2 = m2_a + m2_b + d^2 w_a w_b / w,   d = mean_b - mean_a
-        weight = self.weight + other.weight
-        d = other.mean - self.mean
-        return Moments(
-            self.draws + other.draws,
-            self.blocks + other.blocks,
-            weight,
-            self.mean + d * (other.weight / weight),
-            self.m2 + other.m2 + d.square() * (self.weight * other.weight / weight),
-        )
-
-    def stderr(self) -> Tensor | None:
-        """sqrt(s^2 / n) over n blocks, s^2 with n - 1; unknown from one block."""
-        if self.blocks < 2:
-            return None
-        return (self.m2 / (self.weight * (self.blocks - 1))).sqrt()
-
-    def estimate(self) -> Estimate:
-        return Estimate(self.mean, self.stderr(), _count(self.mean, self.draws))
 
 
 def _gather(state: Moments | None, values: Points, weight: Weights, block: int) -> Moments:
@@ -185,47 +114,6 @@ class SignAgreement(Reduction[Moments]):
 
 
 @final
-@dataclass(frozen=True)
-class Powers(State):
-    """Mean and the sums of second, third and fourth powers of deviations from it, draw by draw."""
-
-    draws: int
-    block: int
-    mean: Tensor
-    m2: Tensor
-    m3: Tensor
-    m4: Tensor
-    blocks: Moments  # of the means of blocks: how sure the mean is when draws inside a block depend on each other
-
-    def rows(self, index: Tensor) -> Powers:
-        m2, m3, m4 = self.m2[index], self.m3[index], self.m4[index]
-        return replace(self, mean=self.mean[index], m2=m2, m3=m3, m4=m4, blocks=self.blocks.rows(index))
-
-    @staticmethod
-    def of(values: Points, weight: Weights, block: int) -> Powers:
-        mean = values.mean(0)
-        deviation = values - mean
-        square = deviation.square()
-        m2, m3, m4 = square.sum(0), (square * deviation).sum(0), square.square().sum(0)
-        return Powers(len(values), block, mean, m2, m3, m4, Moments.of(values, weight, block))
-
-    def merge(self, other: Powers) -> Powers:
-        a, b = self.draws, other.draws
-        n = a + b
-        d = other.mean - self.mean
-        m3 = self.m3 + other.m3 + d**3 * (a * b * (a - b) / n**2) + d * (3 / n) * (a * other.m2 - b * self.m2)
-        m4 = (
-            self.m4
-            + other.m4
-            + d**4 * (a * b * (a * a - a * b + b * b) / n**3)
-            + d.square() * (6 / n**2) * (a * a * other.m2 + b * b * self.m2)
-            + d * (4 / n) * (a * other.m3 - b * self.m3)
-        )
-        m2 = self.m2 + other.m2 + d.square() * (a * b / n)
-        return Powers(n, self.block, self.mean + d * (b / n), m2, m3, m4, self.blocks.merge(other.blocks))
-
-
-@final
 @dataclass(frozen=True, repr=False)
 class Variance(Reduction[Powers]):
     """The unbiased variance over draws, never negative; VarGrad's reduction (Adebayo et al. 2018, Seo et al. 2018).
@@ -249,11 +137,11 @@ class Variance(Reduction[Powers]):
     def final(self, state: Powers) -> Estimate:
         n, mean_error = state.draws, state.blocks.stderr()
         if mean_error is None:
-            return Estimate(torch.zeros_like(state.mean), None, _count(state.mean, n))
+            return Estimate(torch.zeros_like(state.mean), None, count(state.mean, n))
         variance = state.m2 / n + mean_error.square()
         spread = state.m4 / n - variance.square() * ((n - 3) / (n - 1))
         stderr = (spread.clamp_min(0) / (n / state.block)).sqrt()
-        return Estimate(variance, stderr, _count(state.mean, n))
+        return Estimate(variance, stderr, count(state.mean, n))
 
 
 # --- others that stream -------------------------------------------------------------------------------------------------
@@ -289,7 +177,7 @@ class GeometricMean(Reduction[Logs]):
 
     def final(self, state: Logs) -> Estimate:
         size = (state.log / state.draws).exp() * state.sign.sign()
-        return Estimate(size.masked_fill(state.zero, 0.0), None, _count(size, state.draws))
+        return Estimate(size.masked_fill(state.zero, 0.0), None, count(size, state.draws))
 
 
 @final
@@ -316,7 +204,7 @@ class Max(Reduction[Largest]):
         return Largest(state.draws + len(values), torch.maximum(state.size, size))
 
     def final(self, state: Largest) -> Estimate:
-        return Estimate(state.size, None, _count(state.size, state.draws))
+        return Estimate(state.size, None, count(state.size, state.draws))
 
 
 @final
@@ -359,7 +247,7 @@ class MedianOfMeans(Reduction[Groups]):
         counts = torch.tensor([len(range(g, state.blocks, self.groups)) for g in range(used)])
         shape = (1, used, *([1] * (state.sums.ndim - 2)))
         means = state.sums[:, :used] / counts.to(state.sums).view(shape)
-        return Estimate(_middle(means), None, _count(means, state.draws))
+        return Estimate(_middle(means), None, count(means, state.draws))
 
 
 # --- those that keep all draws ------------------------------------------------------------------------------------------
@@ -394,7 +282,7 @@ class Median(Reduction[Kept]):
 
     def final(self, state: Kept) -> Estimate:
         ranked = state.sorted()
-        return Estimate(_middle_of_sorted(ranked), None, _count(ranked, ranked.shape[1]))
+        return Estimate(_middle_of_sorted(ranked), None, count(ranked, ranked.shape[1]))
 
 
 @final
@@ -416,7 +304,7 @@ class TrimmedMean(Reduction[Kept]):
         ranked = state.sorted()
         n = ranked.shape[1]
         cut = math.floor(n * self.fraction + 1e-9)  # 0.29 * 100 is 28.999... in binary
-        return Estimate(ranked[:, cut : n - cut].mean(1), None, _count(ranked, n))
+        return Estimate(ranked[:, cut : n - cut].mean(1), None, count(ranked, n))
 
 
 # --- several at once ------------------------------------------------------------------------------------------------------
@@ -472,10 +360,6 @@ class Together(Reduction[States]):
         unknown = torch.full_like(parts[0].value, torch.nan)
         stderr = torch.stack([unknown if part.stderr is None else part.stderr for part in parts], dim=1)
         return Estimate(value, stderr, parts[0].draws)
-
-
-def _count(rows: Tensor, draws: int) -> Tensor:
-    return torch.full((len(rows),), draws, device=rows.device)
 
 
 def _middle(values: Tensor) -> Tensor:

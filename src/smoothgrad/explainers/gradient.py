@@ -11,8 +11,8 @@ from torch import nn
 
 from smoothgrad.core.ask import gradients
 from smoothgrad.core.explainer import PER_INPUT, Explainer, Partial
+from smoothgrad.core.moments import Estimate
 from smoothgrad.core.query import Query
-from smoothgrad.core.reduce import Estimate
 from smoothgrad.core.schedule import Schedule
 from smoothgrad.rules.rule import Plain, Rule
 

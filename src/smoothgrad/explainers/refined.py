@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from smoothgrad.core.explainer import Explainer, Over, Partial, place
+from smoothgrad.core.moments import Estimate
 from smoothgrad.core.query import Query
-from smoothgrad.core.reduce import Estimate
 from smoothgrad.core.schedule import Schedule
 from smoothgrad.errors import BadMethod
 from smoothgrad.explainers.gradient import Gradient
