@@ -16,7 +16,7 @@ from tests.nets import DATA
 
 # Shapes and types of the heart are checked at every call while tests run: before smoothgrad is first imported.
 assert not any(name.startswith("smoothgrad.core") for name in sys.modules), "smoothgrad was imported before its hook"
-HEART = ("query", "noise", "ask", "moments", "reduce", "schedule")
+HEART = ("query", "noise", "ask", "moments", "reduce", "halving", "schedule")
 install_import_hook([f"smoothgrad.core.{module}" for module in HEART], "beartype.beartype")
 
 # Two workers on two cores: more threads than that only wait for each other.

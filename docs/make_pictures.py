@@ -54,6 +54,9 @@ def main() -> None:
     cat = grid.rows[0].cells[1]
     assert isinstance(cat, sg.Attribution), cat
     save(cat.figure(), "cat.png")
+    few_and_many = {f"SmoothGrad, {n} samples": sg.smoothgrad(noise=0.15, samples=n) for n in (50, 800)}
+    tested = sg.compare(net, x[:1], methods=few_and_many, names=PHOTOGRAPHS[:1])
+    save(tested.figure(sg.Look(fdr=0.05)), "significant.png")
 
 
 def save(figure: object, name: str) -> None:

@@ -166,6 +166,7 @@ def test_the_frame_has_a_row_for_each_cell() -> None:
             "target",
             "score",
             "relative_error",
+            "reproducibility",
             "completeness_error",
         ),
         *("draws", "passes", "seconds", "model", "fingerprint", "failure"),

@@ -26,7 +26,7 @@ def test_everything_raised_on_purpose_has_one_root(error: type[Exception]) -> No
 
 @pytest.mark.parametrize("error", [piece for piece in CLASSES.values() if piece is not SmoothGradError])
 def test_every_error_refines_a_built_in_one(error: type[Exception]) -> None:
-    assert issubclass(error, ValueError | OSError | ImportError)
+    assert issubclass(error, ValueError | OSError | ImportError | MemoryError)
 
 
 def test_the_tree_drawn_at_the_top_is_the_tree() -> None:

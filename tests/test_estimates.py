@@ -40,7 +40,7 @@ def test_until_is_not_sure_of_a_map_it_has_not_seen() -> None:
 
 def test_until_keeps_its_error_with_the_fewest_pairs() -> None:
     x = torch.randn(6, 5)
-    method = sg.smoothgrad(0.3, sg.Until(tolerance=0.3, least=2, most=64), antithetic=True)
+    method = sg.smoothgrad(0.3, sg.Until(tolerance=0.3, least=2, most=64), sampling="antithetic")
     result = sg.explain(Of(lambda x: x.sin().sum(1)), x, method=method, target=0)
     assert result.stderr is not None
     assert not result.stderr.isnan().any()
@@ -48,7 +48,7 @@ def test_until_keeps_its_error_with_the_fewest_pairs() -> None:
 
 def test_until_needs_two_blocks() -> None:
     with pytest.raises(BadMethod, match="Until needs most >= 4"):
-        sg.smoothgrad(0.3, sg.Until(least=2, most=2), antithetic=True)
+        sg.smoothgrad(0.3, sg.Until(least=2, most=2), sampling="antithetic")
 
 
 BASELINES = sg.Several(sg.Zero(), sg.Constant(-10.0), sg.Constant(-20.0))

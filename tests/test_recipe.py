@@ -27,10 +27,15 @@ UNTIL = st.builds(
     COUNTS,
 )
 UNITS = st.sampled_from(["range", "channel", "absolute"])
+SAMPLINGS = st.sampled_from(["independent", "antithetic", "sobol", "stratified"])
 CLOUDS = st.one_of(
     *(st.builds(cloud, NUMBERS, COUNTS, UNITS) for cloud in (sg.Gaussian, sg.Uniform, sg.Laplace)),
     *(st.builds(cloud, st.floats(0, 1), COUNTS) for cloud in (sg.SaltAndPepper, sg.Dropout)),
-    st.builds(sg.Multiplicative, NUMBERS, COUNTS.map(lambda n: 2 * n), st.booleans()),
+    *(
+        st.builds(cloud, NUMBERS, COUNTS.map(lambda n: 8 * n), UNITS, SAMPLINGS)
+        for cloud in (sg.Gaussian, sg.Uniform, sg.Laplace)
+    ),
+    st.builds(sg.Multiplicative, NUMBERS, COUNTS.map(lambda n: 8 * n), SAMPLINGS),
     st.builds(sg.Gaussian, NUMBERS, UNTIL),
 )
 BASELINES = st.recursive(
@@ -65,7 +70,7 @@ SAMPLERS = st.one_of(
 RULES = st.sampled_from([sg.Plain(), sg.Guided(), sg.Deconv()]) | st.builds(sg.Rectified, st.floats(0, 100))
 FINISHES = st.sampled_from([sg.TimesInput(), sg.Absolute(), sg.Positive()])
 METHODS = st.recursive(
-    st.builds(sg.Gradient, RULES) | st.builds(sg.Refined, tolerance=st.floats(0.01, 1), most=st.integers(16, 999)),
+    st.builds(sg.Gradient, RULES) | st.builds(sg.Refined, tolerance=st.floats(0.01, 1), most=st.integers(17, 999)),
     lambda inner: st.builds(sg.Over, inner, SAMPLERS) | st.builds(sg.Then, inner, FINISHES),
     max_leaves=3,
 )
@@ -115,7 +120,7 @@ def test_a_target_comes_back_from_its_text(target: sg.Target) -> None:
         ("gradient().over(sampler=Gaussian(), reduction=Mean())", sg.smoothgrad()),
         ("gradient().then(TimesInput())", sg.input_x_gradient()),
         ("integrated_gradients(tolerance=None, steps=4)", sg.integrated_gradients(4)),
-        ("smoothgrad(antithetic=True)", sg.smoothgrad(antithetic=True)),
+        ("smoothgrad(sampling='antithetic')", sg.smoothgrad(sampling="antithetic")),
     ],
 )  # fmt: skip
 def test_text_reads_as_python_would(text: str, method: sg.Explainer) -> None:
@@ -170,7 +175,7 @@ def test_pieces_say_themselves_what_is_wrong_with_a_parameter() -> None:
         "gradient().over(Variance())",
         "gradient().over(Gaussian(), 3)",
         "smoothgrad(rule='guided')",
-        "smoothgrad(antithetic='no')",
+        "smoothgrad(sampling=True)",
         "smoothgrad(samples=Until(least=2.5))",
         "integrated_gradients(baseline='black')",
     ):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import dataclasses
 import json
+import math
 import os
 import resource
 import signal
@@ -20,10 +21,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import smoothgrad as sg
-from smoothgrad.errors import BadInput, CannotWrite, MissingPackage
+from smoothgrad.errors import BadInput, BadMethod, CannotWrite, MissingPackage
 from smoothgrad.result import FORMAT, Completeness
 from tests.nets import small_net
 
+NAN = math.nan
 X = torch.rand(3, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 TOGETHER = sg.Gradient().over(
     sg.Gaussian(samples=5), sg.Together(sg.Mean(), sg.Variance(), sg.Median(), sg.SquareMean())
@@ -215,6 +217,14 @@ def test_a_file_without_its_maps_is_refused(tmp_path: Path) -> None:
         sg.Attribution.load(path)
 
 
+def test_a_file_from_before_reproducibility_still_loads(tmp_path: Path) -> None:
+    result = dataclasses.replace(explained(sg.smoothgrad(samples=4)), freedom=None, reproducibility=None)
+    loaded = sg.Attribution.load(result.save(tmp_path / "old.safetensors"))
+    assert (loaded.freedom, loaded.reproducibility) == (None, None)
+    assert "reproducibility" not in repr(loaded)
+    assert same(loaded, result)
+
+
 # --- rows ---------------------------------------------------------------------------------------------------------------------
 
 
@@ -307,6 +317,28 @@ def test_completeness_compares_the_sum_with_the_change_of_score() -> None:
 def test_nothing_to_explain_fully_explained_is_complete() -> None:
     error = Completeness(torch.tensor([0.0, 1.0, 1.0]), torch.tensor([0.0, 0.0, 2.0])).error
     assert error.tolist() == [0.0, torch.inf, 0.5]
+
+
+def test_freedom_and_reproducibility_are_kept_by_row(tmp_path: Path) -> None:
+    result = explained(sg.smoothgrad(samples=6))
+    assert result.freedom is not None
+    assert result.freedom.tolist() == [5, 5, 5]
+    given = dataclasses.replace(result, freedom=torch.tensor([3, 4, 5]), reproducibility=torch.tensor([0.1, 0.5, 0.9]))
+    loaded = sg.Attribution.load(given.save(tmp_path / "map.safetensors"))
+    for kept in (given, loaded):
+        row = kept[1]
+        assert row.freedom is not None
+        assert row.reproducibility is not None
+        assert (row.freedom.tolist(), row.reproducibility.tolist()) == ([4], [0.5])
+
+
+def test_reproducibility_stands_in_the_repr() -> None:
+    result = explained(sg.smoothgrad(samples=4))
+    for numbers, said in (([0.25, 0.5, 0.9], ", reproducibility 0.25>"), ([NAN, 0.5, 0.9], ", reproducibility 0.50>")):
+        assert repr(dataclasses.replace(result, reproducibility=torch.tensor(numbers))).endswith(said)
+    unknown = dataclasses.replace(result, reproducibility=torch.tensor([NAN] * 3))
+    assert "reproducibility" not in repr(unknown)
+    assert "reproducibility" not in repr(explained(sg.gradient()))
 
 
 # --- parts --------------------------------------------------------------------------------------------------------------------
@@ -481,3 +513,49 @@ def test_files_are_readable_by_others_as_the_umask_says(tmp_path: Path) -> None:
     finally:
         os.umask(mask)
     assert path.stat().st_mode & 0o777 == 0o640
+
+
+# --- a look with fdr ----------------------------------------------------------------------------------------------------------
+
+FDR = sg.Look(sign="signed", fdr=0.05)
+
+
+def words(page: Any) -> str:
+    return " ".join(text.get_text() for text in page.texts)
+
+
+def test_a_figure_shows_the_pixels_that_are_significant() -> None:
+    result = on_digits(sg.smoothgrad(samples=12), 2)
+    page = result.figure(FDR, errors=False)
+    for row in range(2):
+        count = int(result[row].significant(0.05).sum())
+        assert 0 < count < 64
+        assert f"FDR 5 %: {count} of 64 pixels" in words(page)
+        panel = result.map_panel(row)
+        assert panel.scale(FDR) is not None
+        shown = result.maps[row, 0] * result.significant(0.05)[row, 0]
+        torch.testing.assert_close(panel.scale(FDR).values, shown)
+    assert "Hatched: does not differ from zero" in words(page)
+
+
+@pytest.mark.parametrize("method", [sg.gradient(), sg.vargrad(samples=4), sg.smoothgrad(samples=2)], ids=str)
+def test_a_figure_of_a_map_that_cannot_be_tested_is_refused(method: sg.Explainer) -> None:
+    with pytest.raises(BadMethod, match=r"no standard error|never be negative|too few"):
+        explained(method).figure(FDR)
+
+
+def test_beside_others_what_cannot_be_tested_is_shown_whole() -> None:
+    net = sg.load("digits")
+    methods = [sg.gradient(), sg.vargrad(samples=9), sg.smoothgrad(samples=9)]
+    said = words(sg.compare(net, net.samples(1), methods=methods).figure(FDR))
+    assert "no standard error: all shown" in said
+    assert "never negative: all shown" in said
+    assert "of 64 pixels" in said
+
+
+@pytest.mark.parametrize("shape", [(6,), (2, 20)], ids=["features", "signal"])
+def test_rows_that_are_no_pictures_are_tested_too(shape: tuple[int, ...]) -> None:
+    x = torch.rand(1, *shape)
+    result = sg.explain(linear(x.numel()), x, method=sg.smoothgrad(samples=9))
+    places = result.significant(0.05)[0].reshape(-1, shape[-1]).any(0)
+    assert f"FDR 5 %: {int(places.sum())} of {len(places)}" in words(result.figure(FDR))

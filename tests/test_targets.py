@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import smoothgrad as sg
 from smoothgrad.errors import BadTarget
+from smoothgrad.recipe import target_from_recipe
 from smoothgrad.targets import as_target
+from tests.nets import small_net
 
 OUTPUT = torch.tensor([[1.0, 5.0, 2.0], [3.0, -1.0, 0.5]])
 
@@ -137,3 +139,92 @@ def test_a_class_against_itself_is_refused() -> None:
 def test_the_softmax_of_one_output_is_refused() -> None:
     with pytest.raises(BadTarget, match=r"always 1.*sigmoid"):
         sg.Probability().resolve(torch.zeros(2, 1))
+
+
+def test_each_target_has_a_map_of_its_own_from_the_same_points() -> None:
+    net, x = small_net(), torch.rand(3, 3, 8, 8)
+    method = sg.smoothgrad(samples=12)
+    target = sg.Each(sg.Top(), 3, sg.Top(rank=1))
+    together = sg.explain(net, x, method=method, target=target, seed=5, chunk=4)
+    assert len(together) == 9
+    for place, alone in enumerate(target.targets):
+        result = sg.explain(net, x, method=method, target=alone, seed=5)
+        some = together[place::3]
+        torch.testing.assert_close(some.maps, result.maps, rtol=1e-4, atol=1e-7)
+        assert some.target.tolist() == result.target.tolist()
+        assert some.keys.tolist() == [0, 1, 2]
+        for name in ("score", "stderr", "x", "reproducibility", "freedom", "draws", "output"):
+            torch.testing.assert_close(getattr(some, name), getattr(result, name), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        sg.smoothgrad(samples=sg.Until(tolerance=0.3, least=4, most=64)),
+        sg.smooth_integrated_gradients(samples=16, baseline=sg.Adversarial()),
+        sg.integrated_gradients(tolerance=0.01),
+        sg.integrated_gradients(steps=3, baseline=sg.Given(torch.rand(2, 3, 8, 8))),
+        sg.integrated_gradients(steps=3).over(sg.Gaussian(samples=4), sg.Variance()),
+        sg.expected_gradients(torch.rand(5, 3, 8, 8), samples=8),
+        sg.guided_backprop(),
+        sg.rectgrad(),
+    ],
+    ids=repr,
+)
+def test_every_kind_of_method_explains_each_target_as_if_alone(method: sg.Explainer) -> None:
+    net, x = small_net(), torch.rand(2, 3, 8, 8)
+    together = sg.explain(net, x, method=method, target=sg.Each(0, 1, 2))
+    for place in range(3):
+        alone = sg.explain(net, x, method=method, target=place)
+        torch.testing.assert_close(together[place::3].maps, alone.maps, rtol=1e-3, atol=1e-6)
+        assert together[place::3].draws.tolist() == alone.draws.tolist()
+        if alone.completeness is not None:
+            torch.testing.assert_close(together[place::3].completeness, alone.completeness, rtol=1e-3, atol=1e-5)
+
+
+def test_targets_together_cost_one_forward_pass_for_all() -> None:
+    class Counted(nn.Module):
+        rows = 0
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = small_net()
+            self.eval()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            type(self).rows += len(x)
+            return self.net(x)
+
+    x = torch.rand(2, 3, 8, 8)
+    sg.explain(Counted(), x, method=sg.smoothgrad(samples=10), target=sg.Each(*range(5)), chunk=3)
+    assert Counted.rows <= 2 * 10 + 10  # and the first look
+
+
+def test_a_class_named_twice_has_two_maps() -> None:
+    result = sg.explain(small_net(), torch.rand(1, 3, 8, 8), method=sg.smoothgrad(samples=4), target=sg.Each(2, 2))
+    assert torch.equal(result.maps[0], result.maps[1])
+
+
+@pytest.mark.parametrize("wrong", [(), (sg.Contrast(),), (sg.Each(1),), (sg.Probability(),)], ids=repr)
+def test_what_each_cannot_hold_is_refused(wrong: tuple[sg.Target, ...]) -> None:
+    with pytest.raises(BadTarget, match="Each takes one or more of Top, Class or Classes"):
+        sg.Each(*wrong)
+
+
+def test_each_is_a_value_and_a_line_of_text() -> None:
+    target = sg.Each(sg.Top(), 3)
+    assert repr(target) == "Each(Top(rank=0), Class(index=3))"
+    assert target_from_recipe(repr(target)) == target
+    assert hash(target) == hash(sg.Each(sg.Top(), sg.Class(3)))
+
+
+def test_a_comparison_has_a_row_for_each_target() -> None:
+    table = sg.compare(
+        small_net(),
+        torch.rand(2, 3, 8, 8),
+        methods=[sg.gradient(), sg.smoothgrad(samples=4)],
+        target=sg.Each(0, 3),
+        names=["a", "b"],
+    )
+    assert [row.name for row in table.rows] == ["a", "a", "b", "b"]
+    assert [int(row.cells[1].target) for row in table.rows if isinstance(row.cells[1], sg.Attribution)] == [0, 3, 0, 3]

@@ -51,6 +51,7 @@ from smoothgrad.methods import (
 from smoothgrad.models.layer import at
 from smoothgrad.models.load import load
 from smoothgrad.models.network import Network
+from smoothgrad.models.prepare import Preparation, Prepared, prepare
 from smoothgrad.recipe import from_data, from_recipe, to_data, to_recipe
 from smoothgrad.result import Attribution, Completeness
 from smoothgrad.rules.relu import Deconv, Guided, Rectified
@@ -70,10 +71,10 @@ from smoothgrad.samplers.baseline import (
 )
 from smoothgrad.samplers.cloud import Dropout, Gaussian, Laplace, Multiplicative, Roots, SaltAndPepper, Uniform
 from smoothgrad.samplers.path import DataPaths, NoisyPath, StraightPath
-from smoothgrad.targets import Class, Classes, Contrast, Probability, Score, Target, Top
+from smoothgrad.targets import Class, Classes, Contrast, Each, Probability, Score, Target, Top
 from smoothgrad.view.look import Look
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "METHODS",
@@ -94,6 +95,7 @@ __all__ = [
     "Deconv",
     "Draw",
     "Dropout",
+    "Each",
     "Estimate",
     "Explainer",
     "Finish",
@@ -116,6 +118,8 @@ __all__ = [
     "Over",
     "Plain",
     "Positive",
+    "Preparation",
+    "Prepared",
     "Probability",
     "Progress",
     "Query",
@@ -158,6 +162,7 @@ __all__ = [
     "input_x_gradient",
     "integrated_gradients",
     "load",
+    "prepare",
     "rectgrad",
     "smooth_integrated_gradients",
     "smooth_taylor",

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias, get_args
 import torch
 from torch import Tensor, nn
 
-from smoothgrad.core.ask import output_of
+from smoothgrad.core.ask import outputs
 from smoothgrad.core.explainer import Explainer
 from smoothgrad.core.query import Query
 from smoothgrad.core.schedule import Schedule
@@ -27,7 +27,7 @@ from smoothgrad.errors import (
 from smoothgrad.models.layer import at as seen_from
 from smoothgrad.models.network import Network
 
-Precision: TypeAlias = Literal["float32", "bfloat16"]
+Precision: TypeAlias = Literal["float32", "bfloat16", "auto"]
 Keys: TypeAlias = Tensor | Sequence[int] | None
 
 
@@ -147,14 +147,16 @@ def check_dtype(model: nn.Module, x: Tensor) -> None:
         raise BadInput(f"x holds {str(x.dtype).removeprefix('torch.')}, the model {want}; pass x.to(torch.{want})")
 
 
-def schedule_for(x: Tensor, chunk: int | None, precision: str) -> Schedule:
-    """The schedule that chunk and precision ask for. Raises `BadMethod`."""
+def check_precision(precision: object) -> None:
+    """Raises `BadMethod` for a precision that is not known."""
     if precision not in get_args(Precision):
         raise BadMethod(f"no precision {precision!r}; {nearest(str(precision), get_args(Precision))}")
+
+
+def check_chunk(chunk: object) -> None:
+    """Raises `BadMethod` for anything but None and numbers from 1 on."""
     if chunk is not None and (isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1):
         raise BadMethod(f"chunk is {chunk!r}; give the largest number of rows in one model call, at least 1, or None")
-    own = Schedule.for_rows(x.shape[1:])
-    return Schedule(own.chunk if chunk is None else chunk, torch.bfloat16 if precision == "bfloat16" else None)
 
 
 def on_device(model: nn.Module, device: str | torch.device | None) -> nn.Module:
@@ -194,8 +196,8 @@ def without_history(rows: Tensor) -> Tensor:
 
 def first_look(model: nn.Module, query: Query, schedule: Schedule) -> Tensor:
     """The output on the clean rows."""
-    with torch.no_grad(), refusals(model, query.x):
-        output = torch.cat([output_of(model, part, schedule) for part in query.split(schedule.chunk)])
+    with refusals(model, query.x):
+        output = outputs(model, query, schedule)
     # Minus infinity is how networks switch a class off, and no fault where another is explained.
     check_finite(output.masked_fill(output == -torch.inf, 0.0), "the output")
     return output
@@ -206,7 +208,7 @@ def refusals(model: nn.Module, x: Tensor) -> Iterator[None]:
     """What the network refuses is said with the rows' shape."""
     try:
         yield
-    except (torch.OutOfMemoryError, SmoothGradError):
+    except SmoothGradError:
         raise
     except (RuntimeError, ValueError, AssertionError, IndexError, TypeError) as error:
         shape, dtype = tuple(x.shape[1:]), str(x.dtype).removeprefix("torch.")

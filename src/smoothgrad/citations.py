@@ -121,4 +121,32 @@ PAPERS: dict[str, Paper] = {
         "International Conference on Pattern Recognition",
         2021,
     ),
+    "hammersley1956": Paper(
+        "article",
+        "Hammersley, John M. and Morton, Keith W.",
+        "A new Monte Carlo technique: antithetic variates",
+        "Mathematical Proceedings of the Cambridge Philosophical Society",
+        1956,
+    ),
+    "sobol1967": Paper(
+        "article",
+        "Sobol, Ilya M.",
+        "On the distribution of points in a cube and the approximate evaluation of integrals",
+        "USSR Computational Mathematics and Mathematical Physics",
+        1967,
+    ),
+    "mckay1979": Paper(
+        "article",
+        "McKay, Michael D. and Beckman, Richard J. and Conover, William J.",
+        "A Comparison of Three Methods for Selecting Values of Input Variables in the Analysis of Output from a Computer Code",
+        "Technometrics",
+        1979,
+    ),
+    "owen1997": Paper(
+        "article",
+        "Owen, Art B.",
+        "Monte Carlo Variance of Scrambled Net Quadrature",
+        "SIAM Journal on Numerical Analysis",
+        1997,
+    ),
 }

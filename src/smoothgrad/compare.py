@@ -17,7 +17,7 @@ from smoothgrad.explain import Progress, explain
 from smoothgrad.methods import named
 from smoothgrad.recipe import to_recipe
 from smoothgrad.result import Attribution
-from smoothgrad.targets import TargetLike
+from smoothgrad.targets import Each, TargetLike
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -143,6 +143,7 @@ def compare(
     check_rows(x, layer=at is not None)
     if names and len(names) != len(x):
         raise BadInput(f"{len(names)} names for {len(x)} rows; give one each, or none")
+    times = len(target.targets) if isinstance(target, Each) else 1  # rows of the result for each of x
     columns: list[Sequence[Attribution | Failure]] = []
     for label, method in labelled.items():
         report = _labelled(progress, label)
@@ -163,8 +164,8 @@ def compare(
             )
             columns.append(list(result))
         except FAULTS_OF_A_METHOD as error:
-            columns.append([Failure(type(error).__name__, str(error))] * len(x))
-    named = tuple(names) or tuple(f"row {number}" for number in range(len(x)))
+            columns.append([Failure(type(error).__name__, str(error))] * len(x) * times)
+    named = [name for name in names or [f"row {number}" for number in range(len(x))] for _ in range(times)]
     rows = tuple(Row(name, tuple(cells)) for name, cells in zip(named, zip(*columns, strict=True), strict=True))
     return Comparison(tuple(labelled), tuple(to_recipe(method) for method in labelled.values()), rows)
 
@@ -172,8 +173,8 @@ def compare(
 FAULTS_OF_A_METHOD = (BadMethod, NonFinite, NotDifferentiable, UnsupportedModel)
 
 COLUMNS = [
-    *("picture", "method", "recipe", "seed", "key", "class", "target", "score", "relative_error", "completeness_error"),
-    *("draws", "passes", "seconds", "model", "fingerprint", "failure"),
+    *("picture", "method", "recipe", "seed", "key", "class", "target", "score", "relative_error", "reproducibility"),
+    *("completeness_error", "draws", "passes", "seconds", "model", "fingerprint", "failure"),
 ]
 
 
@@ -200,6 +201,7 @@ def _record(name: str, label: str, recipe: str, cell: Attribution | Failure) -> 
         "target": int(target) if target.ndim == 0 else None,
         "score": float(cell.score[0]),
         "relative_error": None if error is None else float(error[0]),
+        "reproducibility": None if cell.reproducibility is None else float(cell.reproducibility[0]),
         "completeness_error": None if complete is None else float(complete.error[0]),
         "draws": int(cell.draws[0]),
         "passes": int(cell.passes[0]),

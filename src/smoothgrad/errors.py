@@ -17,6 +17,7 @@ SmoothGradError
 ├── BadWeights (ValueError)          a file of weights that is damaged, does not fit, or would run code
 ├── BadOption (ValueError)           an option that means nothing here: two means for three channels
 ├── UnknownName (ValueError)         no such model, layer or option; the nearest name is given
+├── OutOfMemory (MemoryError)        one row alone is more than memory holds
 ├── CannotWrite (OSError)            the place to write to is missing, full or forbidden
 └── MissingPackage (ImportError)     an extra that is not installed; says what to install
 """
@@ -95,6 +96,10 @@ class BadOption(SmoothGradError, ValueError):
 
 class UnknownName(SmoothGradError, ValueError):
     """No such name among those known; the message gives the nearest one."""
+
+
+class OutOfMemory(SmoothGradError, MemoryError):
+    """One row alone is more than memory holds: there is nothing left to halve."""
 
 
 class CannotWrite(SmoothGradError, OSError):

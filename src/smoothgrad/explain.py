@@ -5,8 +5,8 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from smoothgrad.checks import (
     Keys,
     Precision,
+    check_chunk,
     check_classes,
     check_context,
     check_dtype,
@@ -21,6 +22,7 @@ from smoothgrad.checks import (
     check_keys,
     check_method,
     check_model,
+    check_precision,
     check_rows,
     check_seed,
     check_smooth,
@@ -29,22 +31,53 @@ from smoothgrad.checks import (
     on_device,
     refusals,
     same_layer,
-    schedule_for,
     without_history,
 )
 from smoothgrad.core.ambient import own_arithmetic, stepwise
 from smoothgrad.core.explainer import Explainer, Partial, relative_error
+from smoothgrad.core.halving import reproducibility
 from smoothgrad.core.moments import Estimate
 from smoothgrad.core.query import Query
 from smoothgrad.core.schedule import Schedule
+from smoothgrad.engine import Engine, clock_of
 from smoothgrad.models.fingerprint import fingerprint
 from smoothgrad.models.layer import at as seen_from
 from smoothgrad.models.network import Network
+from smoothgrad.models.prepare import Prepared
 from smoothgrad.recipe import data_in, to_recipe
 from smoothgrad.result import Attribution, Completeness, unit_of
-from smoothgrad.targets import TargetLike, as_target
+from smoothgrad.targets import Each, TargetLike, as_target
 
-Batch: TypeAlias = tuple[Estimate, Tensor | None, Tensor | None]  # maps, change of score, tolerance reached
+
+class Batch(NamedTuple):
+    """What is known of some rows, or of all."""
+
+    estimate: Estimate
+    agreement: Tensor | None  # (N,) with a fresh seed
+    change: Tensor | None  # (N,) of the score, which the map should sum to
+    converged: Tensor | None  # (N,) was the tolerance reached?
+
+    @staticmethod
+    def of(partial: Partial, change: Tensor | None) -> Batch:
+        estimate = partial.estimate()
+        agreement = None if estimate.halves is None else reproducibility(estimate.halves)
+        # The maps of the halves have served: they would be held for all rows.
+        return Batch(estimate._replace(halves=None), agreement, change, partial.converged())
+
+    @staticmethod
+    def joined(parts: Sequence[Batch]) -> Batch:
+        """Batches as one, on the CPU."""
+        estimates = [part.estimate for part in parts]
+        value, draws = (
+            torch.cat([one.value.cpu() for one in estimates]),
+            torch.cat([one.draws.cpu() for one in estimates]),
+        )
+        return Batch(
+            Estimate(value, _cat([one.stderr for one in estimates]), draws),
+            _cat([part.agreement for part in parts]),
+            _cat([part.change for part in parts]),
+            _cat([part.converged for part in parts]),
+        )
 
 
 @dataclass(frozen=True)
@@ -86,14 +119,17 @@ def explain(
         x: the rows (N, *S), floating point, finite, in the units the model takes.
         method: an Explainer, such as `smoothgrad(noise=0.15, samples=50)`.
         target: the score to explain: None (each row's top class), a class, a tensor of N classes, a `Target`, or a
-            callable of the output that gives one score per row. Scores are pre-softmax.
+            callable of the output that gives one score per row. Scores are pre-softmax. `Each(...)` explains several classes
+            from the same passes: a map per row and class.
         at: the name of a layer, or the layer: explain its output instead of the input. Noise, baselines and maps are then
             in its units and of its shape.
         context: other inputs of the model, each with N rows; they are neither disturbed nor explained.
         seed: of all randomness. The same seed gives the same maps, whatever the chunk, batch or machine (to rounding).
         keys: N integers that name the rows for randomness; default 0..N-1. A row keeps its noise wherever it stands.
-        chunk: the largest number of rows in one model call; None chooses.
-        precision: "float32" asks the model as it is; "bfloat16" under autocast.
+        chunk: the largest number of rows in one model call; None chooses, by timing the first calls where there are many. It is
+            halved when memory runs out.
+        precision: "float32" computes in the type of the model; "bfloat16" in a copy of it in bfloat16; "auto" takes bfloat16 where
+            it is faster on this machine and moves the map by less than a tenth of its standard error.
         device: where to compute; default where the model is. A model elsewhere is copied, not moved.
         progress: called after each chunk with a `Progress`.
 
@@ -113,8 +149,7 @@ def explain(
     run = _Run.checked(model, x, method, target, at, context, seed, keys, chunk, precision, device)
     parts = list(stepwise(run.batches(progress), run.query.x.device))
     with own_arithmetic(run.query.x.device):
-        estimates, changes, converged = zip(*parts, strict=True)
-        return run.attribution(_joined(estimates), _cat(changes), _cat(converged))
+        return run.attribution(Batch.joined(parts))
 
 
 def explain_live(
@@ -151,9 +186,8 @@ class _Run:
 
     method: Explainer
     kind: str  # of the target
-    model: nn.Module  # what is asked: seen from a layer, on the device
+    engine: Engine  # what is asked: seen from a layer, on the device, in one arithmetic or another
     query: Query
-    schedule: Schedule
     output: Tensor
     score: Tensor
     keys: Tensor
@@ -182,6 +216,8 @@ class _Run:
         check_model(model)
         check_rows(x, layer=at is not None)
         check_seed(seed)
+        check_chunk(chunk)
+        check_precision(precision)
         goal = as_target(target)
         named = check_keys(keys, len(x))
         context = check_context(context, len(x))
@@ -191,50 +227,56 @@ class _Run:
         check_dtype(model, x)
         x, context = without_history(x).to(place), tuple(without_history(part).to(place) for part in context)
         with own_arithmetic(place):
+            inputs, layer, view = (x, *context), None, model
             if at is not None:
                 view = seen_from(model, same_layer(asked, model, at))
                 with refusals(asked, x):
                     h = view.capture(x, *context)
-                x, context, model = h, (x, *context), view
-            schedule = schedule_for(x, chunk, precision)
+                x, context, layer = h, inputs, view.name
+            schedule = Schedule(chunk) if chunk else Schedule.for_rows(x.shape[1:], clock_of(place))
             query = Query.of(
                 x, torch.zeros(len(x), dtype=torch.int64, device=place), seed=seed, keys=named, context=context
             )
-            output = first_look(model, query, schedule)
+            output = first_look(view, query, schedule)
             check_classes(asked, output)
             check_smooth(output, f"the output of {type(asked).__name__}")
             index = goal.resolve(output)
-            check_smooth(goal.score(output, index), "the score that the target gives")
-            query = Query.of(x, index, seed=seed, keys=named, context=context, scorer=goal.score)
+            query = replace(query, target=index, scorer=goal.score)
+            if isinstance(goal, Each):
+                query = query.for_each(index)
+                output, named = (rows.repeat_interleave(query.twins, 0) for rows in (output, named))
+            check_smooth(goal.score(output, query.target), "the score that the target gives")
             method.check(query)
             score = query.scores(output)
             check_finite(score, "the score")
-        layer = None if at is None else at if isinstance(at, str) else type(at).__name__
-        return _Run(method, goal.kind, model, query, schedule, output, score, named, seed, asked, layer, started)
+            engine = Engine.of(model, inputs, layer, precision, len(x) * method.passes, schedule)
+        label = None if at is None else at if isinstance(at, str) else type(at).__name__
+        return _Run(method, goal.kind, engine, query, output, score, named, seed, asked, label, started)
 
     def batches(self, progress: Callable[[Progress], object] | None) -> Iterator[Batch]:
         """The rows in batches of one chunk, each to its end: what is held beside the result does not grow with N."""
-        passes, before = self.method.passes, 0
-        for rows in self.query.split(self.schedule.chunk):
-            batch = self.method.prepare(self.model, rows, self.schedule)
+        passes, before, engine = self.method.passes, 0, self.engine
+        for rows in self.query.split(engine.schedule.chunk * self.query.twins):
+            batch = self.method.prepare(engine.model, rows, engine.schedule)
             partial: Partial | None = None
-            for partial in self.method.partials(self.model, batch, self.schedule):
+            for partial in engine.partials(self.method, batch):
                 if progress is not None:
                     done = passes * before + partial.done * len(batch)
                     progress(Progress(done, passes * len(self.query), partial))
             assert partial is not None, "every explainer reports at least once"
-            yield partial.estimate(), self.method.change(self.model, batch, self.schedule), partial.converged()
+            yield Batch.of(partial, self.method.change(engine.model, batch, engine.schedule))
             before += len(batch)
 
     def live(self) -> Iterator[Attribution]:
         """All rows at once, as they get better."""
-        query = self.method.prepare(self.model, self.query, self.schedule)
-        change = self.method.change(self.model, query, self.schedule)
-        for partial in self.method.partials(self.model, query, self.schedule):
-            yield self.attribution(partial.estimate(), change, partial.converged())
+        query = self.method.prepare(self.engine.model, self.query, self.engine.schedule)
+        change = self.method.change(self.engine.model, query, self.engine.schedule)
+        for partial in self.engine.partials(self.method, query):
+            yield self.attribution(Batch.of(partial, change))
 
-    def attribution(self, estimate: Estimate, change: Tensor | None, converged: Tensor | None) -> Attribution:
-        value, stderr, draws = estimate
+    def attribution(self, known: Batch) -> Attribution:
+        (value, stderr, draws, _), agreement, change, converged = known
+        freedom = None if stderr is None else self.method.freedom(draws)
         completeness = None if change is None else Completeness(value.flatten(1).sum(1).cpu(), change.cpu())
         network = self.asked if isinstance(self.asked, Network) else None
         return Attribution(
@@ -244,6 +286,8 @@ class _Run:
             target=self.query.target.cpu(),
             score=self.score.cpu(),
             draws=draws.cpu(),
+            freedom=None if freedom is None else freedom.cpu(),
+            reproducibility=None if agreement is None else agreement.cpu(),
             passes=self.method.cost(draws).cpu(),
             completeness=completeness,
             recipe=to_recipe(self.method),
@@ -276,7 +320,6 @@ class _Run:
         from smoothgrad import __version__
 
         name = self.asked.name if isinstance(self.asked, Network) else type(self.asked).__name__
-        autocast = self.schedule.autocast
         return {
             "smoothgrad": __version__,
             "torch": torch.__version__,
@@ -284,19 +327,17 @@ class _Run:
             "machine": platform.machine(),
             "device": str(self.query.x.device),
             "model": name,
-            "fingerprint": fingerprint(self.asked.net if isinstance(self.asked, Network) else self.asked),
+            "fingerprint": _fingerprint(self.asked),
             "layer": self.layer,
             "input": list(self.input.shape[1:]),
-            "dtype": str(self.query.x.dtype if autocast is None else autocast).removeprefix("torch."),
-            "chunk": self.schedule.chunk,
+            **self.engine.described(self.query.x.dtype),
             "seconds": round(time.perf_counter() - self.started, 3),
         }
 
 
-def _joined(parts: Sequence[Estimate]) -> Estimate:
-    """The estimates of batches as one, on the CPU."""
-    value, draws = torch.cat([part.value.cpu() for part in parts]), torch.cat([part.draws.cpu() for part in parts])
-    return Estimate(value, _cat([part.stderr for part in parts]), draws)
+def _fingerprint(model: nn.Module) -> str:
+    inner = model.net if isinstance(model, Network) else model
+    return inner.fingerprint if isinstance(inner, Prepared) else fingerprint(inner)
 
 
 def _cat(parts: Sequence[Tensor | None]) -> Tensor | None:

@@ -26,7 +26,8 @@ from smoothgrad.rules.rule import Plain, Rule
 from smoothgrad.samplers.baseline import Baseline, Zero
 from smoothgrad.samplers.cloud import Gaussian, Roots, Unit
 from smoothgrad.samplers.path import DataPaths, NoisyPath, StraightPath
-from smoothgrad.samplers.quadrature import Quadrature
+from smoothgrad.samplers.quadrature import Quadrature, steps_for
+from smoothgrad.samplers.spread import Sampling
 
 
 def gradient(*, rule: Rule = Plain()) -> Explainer:
@@ -58,7 +59,7 @@ def smoothgrad(
     *,
     rule: Rule = Plain(),
     unit: Unit = "range",
-    antithetic: bool = False,
+    sampling: Sampling = "independent",
 ) -> Explainer:
     """The mean gradient over noisy copies of the input:  E_e[ grad s(x + e) ],  e ~ N(0, (noise * range(x))^2).
 
@@ -71,11 +72,16 @@ def smoothgrad(
     >>> smoothgrad(noise=0.1)
     Gradient().over(Gaussian(noise=0.1, samples=50))
     """
-    return Gradient(rule).over(Gaussian(noise, samples, unit, antithetic))
+    return Gradient(rule).over(Gaussian(noise, samples, unit, sampling))
 
 
 def smoothgrad_squared(
-    noise: float = 0.15, samples: int | Until = 50, *, rule: Rule = Plain(), unit: Unit = "range"
+    noise: float = 0.15,
+    samples: int | Until = 50,
+    *,
+    rule: Rule = Plain(),
+    unit: Unit = "range",
+    sampling: Sampling = "independent",
 ) -> Explainer:
     """The mean squared gradient over noisy copies:  E_e[ (grad s(x + e))^2 ].
 
@@ -84,10 +90,17 @@ def smoothgrad_squared(
     >>> smoothgrad_squared(samples=8).passes
     8
     """
-    return Gradient(rule).over(Gaussian(noise, samples, unit), SquareMean())
+    return Gradient(rule).over(Gaussian(noise, samples, unit, sampling), SquareMean())
 
 
-def vargrad(noise: float = 0.15, samples: int | Until = 50, *, rule: Rule = Plain(), unit: Unit = "range") -> Explainer:
+def vargrad(
+    noise: float = 0.15,
+    samples: int | Until = 50,
+    *,
+    rule: Rule = Plain(),
+    unit: Unit = "range",
+    sampling: Sampling = "independent",
+) -> Explainer:
     """The variance of the gradient around x:  Var_e[ grad s(x + e) ],  e ~ N(0, (noise * range(x))^2).
 
     Map (N, *S), never negative; large where small changes turn the gradient. Unbiased, with its standard error.
@@ -96,20 +109,21 @@ def vargrad(noise: float = 0.15, samples: int | Until = 50, *, rule: Rule = Plai
     >>> vargrad(samples=8).passes
     8
     """
-    return Gradient(rule).over(Gaussian(noise, samples, unit), Variance())
+    return Gradient(rule).over(Gaussian(noise, samples, unit, sampling), Variance())
 
 
 def integrated_gradients(
     steps: int | None = None,
     *,
     baseline: Baseline = Zero(),
-    quadrature: Quadrature = "gauss-legendre",
+    quadrature: Quadrature | None = None,
     tolerance: float | None = None,
 ) -> Explainer:
     """The gradient gathered along the straight path from a baseline b:  (x - b) * integral_0^1 grad s(b + a (x - b)) da.
 
     Map (N, *S), signed, in units of the score; sums to s(x) - s(b), which the result's `completeness` compares. Give `steps`
-    (default 50), or a `tolerance` on that comparison: steps are then doubled until it holds. Sundararajan et al. 2017.
+    (default 50, by Gauss-Legendre quadrature), or a `tolerance` on that comparison: intervals are then halved until it holds, by
+    the trapezoid rule, which keeps what it has evaluated. Sundararajan et al. 2017.
 
     Raises `BadMethod` for steps and tolerance at once, and `BadBaseline` for a baseline of another shape than the rows.
 
@@ -117,33 +131,44 @@ def integrated_gradients(
     32
     """
     if tolerance is None:
-        return Gradient().over(StraightPath(baseline, 50 if steps is None else steps, quadrature))
+        return Gradient().over(StraightPath(baseline, 50 if steps is None else steps, quadrature or "gauss-legendre"))
     if steps is not None:
         raise BadMethod(
             f"integrated_gradients takes steps or tolerance, not both; got steps={steps}, tolerance={tolerance}"
         )
-    first = 17 if quadrature == "simpson" else 16
-    return Refined(StraightPath(baseline, first, quadrature), tolerance)
+    # Measured on CIFAR ResNets, 20 pictures each: 29 to 35 evaluations to within 5 %, where Gauss-Legendre takes 34 to 48, and
+    # 60 % as many to within 1 %. Simpson takes as few, but its maps are further off: ReLUs make kinks, which suit no high order.
+    rule = quadrature or "trapezoid"
+    return Refined(StraightPath(baseline, steps_for(rule, 16), rule), tolerance)
 
 
 def smooth_integrated_gradients(
     noise: float = 0.1,
     samples: int | Until = 200,
     *,
+    steps: int | None = None,
     baseline: Baseline = Zero(),
     unit: Unit = "range",
-    antithetic: bool = False,
+    sampling: Sampling = "independent",
 ) -> Explainer:
     """Integrated Gradients averaged over noisy copies, jointly:  E_{e,a}[ (x + e - b) * grad s(b + a (x + e - b)) ].
 
-    One noise draw for each point of the path, whose positions a are evenly spread: the same limit as nesting
-    `integrated_gradients().over(Gaussian())` at a small part of its price. Map (N, *S), signed, in units of the score, with its
-    (cautious) standard error. Smilkov et al. 2017, Sundararajan et al. 2017.
+    Map (N, *S), signed, in units of the score, with its standard error. Smilkov et al. 2017, Sundararajan et al. 2017.
+
+    Jointly, each noisy copy is asked at one point of its path, and these points are evenly spread: `samples` passes, and a
+    cautious standard error. It is the better way wherever the answer waits for the noise and not for the path, which is nearly
+    always. With `steps`, each copy has a path of its own of so many steps, `samples * steps` passes: better where there is so
+    little noise that the copies' maps hardly differ, or where each of them has to be complete. Both have the same limit.
 
     >>> smooth_integrated_gradients(samples=100).passes
     100
+    >>> smooth_integrated_gradients(samples=20, steps=32).passes
+    640
     """
-    return Gradient().over(NoisyPath(Gaussian(noise, samples, unit, antithetic), baseline))
+    cloud = Gaussian(noise, samples, unit, sampling)
+    if steps is None:
+        return Gradient().over(NoisyPath(cloud, baseline))
+    return integrated_gradients(steps, baseline=baseline).over(cloud)
 
 
 def expected_gradients(data: Tensor | Data, samples: int | Until = 200) -> Explainer:
@@ -159,7 +184,13 @@ def expected_gradients(data: Tensor | Data, samples: int | Until = 200) -> Expla
     return Gradient().over(DataPaths(data, samples))
 
 
-def smooth_taylor(noise: float = 0.15, samples: int | Until = 50, *, unit: Unit = "range") -> Explainer:
+def smooth_taylor(
+    noise: float = 0.15,
+    samples: int | Until = 50,
+    *,
+    unit: Unit = "range",
+    sampling: Sampling = "independent",
+) -> Explainer:
     """The first-order Taylor term, averaged over roots z around x:  E_z[ (x - z) * grad s(z) ],  z = x + e.
 
     Map (N, *S), signed, in units of the score, with its standard error. Goh et al. 2021.
@@ -167,7 +198,7 @@ def smooth_taylor(noise: float = 0.15, samples: int | Until = 50, *, unit: Unit 
     >>> smooth_taylor(samples=8)
     Gradient().over(Roots(cloud=Gaussian(noise=0.15, samples=8)))
     """
-    return Gradient().over(Roots(Gaussian(noise, samples, unit)))
+    return Gradient().over(Roots(Gaussian(noise, samples, unit, sampling)))
 
 
 def guided_backprop() -> Explainer:
@@ -277,8 +308,8 @@ def named(method: Explainer) -> str:
         except (BadMethod, TypeError):  # these fields do not make such a method
             continue
         if found == method:
-            said = {p.name: given[p.name] for p in parameters if p.name in given and _said(given[p.name], p.default)}
-            return f"{entry.name}({', '.join(f'{name}={value!r}' for name, value in said.items())})"
+            said = [f"{name}={value!r}" for name, value in given.items() if _needed(entry, given, name, method)]
+            return f"{entry.name}({', '.join(said)})"
     return repr(method)
 
 
@@ -291,8 +322,14 @@ def _held(piece: Any) -> dict[str, Any]:
     return held
 
 
-def _said(value: object, default: object) -> bool:
-    return value != default or (isinstance(value, int | float) and not isinstance(value, bool))
+def _needed(entry: Method, given: dict[str, Any], name: str, method: Explainer) -> bool:
+    """Is the argument to be written out? Numbers always are: defaults may change one day."""
+    if isinstance(given[name], int | float) and not isinstance(given[name], bool):
+        return True
+    try:
+        return entry.make(**{other: value for other, value in given.items() if other != name}) != method
+    except (BadMethod, TypeError):
+        return True
 
 
 def citation(method: Explainer) -> str:
@@ -320,10 +357,16 @@ _PIECES: dict[str, tuple[str, ...]] = {
     "DataPaths": ("erion2019",),
     "Roots": ("goh2021",),
 }
+# And each way in which a cloud's draws are spread.
+_SAMPLINGS: dict[str, tuple[str, ...]] = {
+    "antithetic": ("hammersley1956",),
+    "sobol": ("sobol1967", "owen1997"),
+    "stratified": ("mckay1979",),
+}
 
 
 def _papers(piece: Any) -> list[str]:
-    keys = list(_PIECES.get(type(piece).__name__, ()))
+    keys = [*_PIECES.get(type(piece).__name__, ()), *_SAMPLINGS.get(getattr(piece, "sampling", ""), ())]
     for part in getattr(piece, "__dataclass_fields__", {}):
         keys = [*_papers(getattr(piece, part)), *keys] if part == "inner" else [*keys, *_papers(getattr(piece, part))]
     return keys

@@ -212,10 +212,8 @@ class _Builder:
             if not isinstance(name, str) or name not in PIECES:
                 raise BadRecipe(f"no piece {name!r}; {nearest(str(name), PIECES)}")
             fields = {field: self.plain(value) for field, value in plain.items() if field != "piece"}
-            several = {
-                "reductions",
-                "baselines",
-            } & fields.keys()  # Together(*reductions), Several(*baselines)
+            # Together, Several and Each take what they hold one after the other
+            several = {"reductions", "baselines", "targets"} & fields.keys()
             args = list(fields.pop(several.pop())) if several else []
             return self._make(name, PIECES[name], args, fields)
         return tuple(self.plain(part) for part in plain) if isinstance(plain, list) else plain

@@ -19,10 +19,11 @@ from torch import Tensor
 from smoothgrad.core.explainer import Explainer, Over, Then, relative_error
 from smoothgrad.core.moments import Estimate
 from smoothgrad.core.reduce import Together
-from smoothgrad.errors import BadInput, BadRecipe
+from smoothgrad.errors import BadInput, BadMethod, BadRecipe
 from smoothgrad.files import write_aside
 from smoothgrad.methods import named
 from smoothgrad.recipe import from_recipe, to_recipe
+from smoothgrad.significance import FEWEST, ZeroTest, check_fdr, discoveries, interval, p_values
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -69,6 +70,10 @@ class Attribution:
     seed: int
     provenance: Mapping[str, Any]  # versions, model fingerprint, device, seconds, ...
     keys: Tensor  # (N,) the rows' names for randomness
+    freedom: Tensor | None = None  # (N,) degrees of freedom of the standard error: independent blocks of draws - 1
+    reproducibility: Tensor | None = (
+        None  # (N,) expected Pearson correlation with the map of a fresh seed, in [0, 1] or NaN
+    )
     converged: Tensor | None = None  # (N,) was the tolerance reached that was asked for? None where none was
     output: Tensor | None = None  # (N, K) the network's output at x, where it has classes
     picture: Tensor | None = None  # (N, 3, H, W) in [0, 1]: x as a person would see it, where that is known
@@ -96,6 +101,8 @@ class Attribution:
         shape = " x ".join(map(str, self.maps.shape[1:]))
         error = self.relative_error
         how_sure = "" if error is None or not len(self) else f", relative error {float(error.max()):.2f}"
+        again = () if self.reproducibility is None else self.reproducibility[~self.reproducibility.isnan()]
+        how_sure += f", reproducibility {float(min(again)):.2f}" if len(again) else ""
         rows = "1 row" if len(self) == 1 else f"{len(self)} rows"
         return f"<Attribution of {rows} of {shape} by {self.recipe}, seed {self.seed}{how_sure}>"
 
@@ -110,6 +117,95 @@ class Attribution:
         if self.stderr is None or self._several:
             return None
         return relative_error(Estimate(self.maps, self.stderr, self.draws))
+
+    def interval(self, confidence: float = 0.95) -> tuple[Tensor, Tensor]:
+        """Bounds (low, high), each like maps, that hold the value of infinitely many draws with this probability, value by value:
+
+            maps -+ t * stderr,   t the (1 + confidence) / 2 quantile of Student's t with `freedom` degrees of freedom
+
+        In the map's own unit. Raises `BadMethod` for a map without a standard error, and for a confidence outside (0, 1).
+
+        >>> import smoothgrad as sg
+        >>> net = sg.load("digits")
+        >>> result = sg.explain(net, net.samples(1), method=sg.smoothgrad(samples=8))
+        >>> low, high = result.interval(0.9)
+        >>> bool((low <= result.maps).all() and (result.maps <= high).all())
+        True
+        """
+        stderr, freedom = self._known_error()
+        return interval(self.maps, stderr, freedom, confidence)
+
+    def significant(self, fdr: float = 0.05) -> Tensor:
+        """Which values of each map differ from zero, bool (N, *S): all but a share of about `fdr` of them rightly.
+
+        Each value is tested against zero (Student's t, two-sided), and those of a row are taken together by the procedure of
+        Benjamini and Hochberg (1995), which keeps the expected share of chance among the discoveries at `fdr` or under. It is a
+        statement about this method's map with infinitely many draws, not about the network: a value that differs from zero may
+        still mislead, and one that does not may only want more draws.
+
+        Raises `BadMethod` for a map without a standard error, for fewer than 3 independent blocks of draws, for a map
+        that can never be negative (the mean of squares is not zero, whatever the draws), and for a rate outside (0, 1).
+
+        >>> import smoothgrad as sg
+        >>> net = sg.load("digits")
+        >>> result = sg.explain(net, net.samples(1), method=sg.smoothgrad(samples=50))
+        >>> 0 < float(result.significant(fdr=0.05).float().mean()) < 1
+        True
+        """
+        check_fdr(fdr)
+        why_not = self._no_zero_test()
+        if why_not:
+            raise BadMethod(why_not)
+        stderr, freedom = self._known_error()
+        return discoveries(p_values(self.maps, stderr, freedom), fdr)
+
+    def _known_error(self) -> tuple[Tensor, Tensor]:
+        """The standard error and its degrees of freedom. Raises `BadMethod` where they are not known."""
+        why_not = self._no_error()
+        if why_not:
+            raise BadMethod(why_not)
+        assert self.stderr is not None, "_no_error has looked"
+        assert self.freedom is not None, "_no_error has looked"
+        return self.stderr, self.freedom
+
+    def _no_error(self) -> str:
+        """Why there is no standard error with known degrees of freedom, or ""."""
+        if self._several:
+            return f"{self.recipe} gives several maps per row; take one of .parts()"
+        if self.stderr is None:
+            return (
+                f"{self.recipe} gives no standard error, so that nothing is known of chance; choose a mean over random draws, "
+                "such as smoothgrad(), smooth_integrated_gradients() or method.over(Gaussian(samples=50))"
+            )
+        if self.freedom is None:
+            return (
+                f"how many independent blocks of draws stand behind this map of {self.recipe} is not known; "
+                "explain again by this method alone"
+            )
+        return ""
+
+    def _no_zero_test(self) -> str:
+        """Why the maps cannot be tested against zero, or ""."""
+        if self.unsigned:
+            return (
+                f"maps of {self.recipe} can never be negative, so that their mean is not zero and a test against it says nothing; "
+                "test a signed map, such as that of smoothgrad()"
+            )
+        why_not = self._no_error()
+        if not why_not and self.freedom is not None and bool((self.freedom < FEWEST - 1).any()):
+            blocks = int(self.freedom.min()) + 1
+            return (
+                f"{blocks} independent blocks of draws are too few to test a map by; give samples for {FEWEST} or more, "
+                "such as 50"
+            )
+        return why_not
+
+    def _zero_test(self, row: int) -> ZeroTest | None:
+        """What it takes to test the map of a row, for its panel; None where it cannot be tested."""
+        if self._no_zero_test():
+            return None
+        stderr, freedom = self._known_error()
+        return ZeroTest(self.maps[row], stderr[row], float(freedom[row]))
 
     @property
     def _several(self) -> bool:
@@ -197,13 +293,18 @@ class Attribution:
     def figure(self, look: Look | None = None, *, errors: bool = True) -> Figure:
         """Picture, map and standard error of each row, as a matplotlib Figure. `look` None: what suits the rows.
 
+        With `look.fdr`, raises `BadMethod` for a map that cannot be tested: see `significant`.
+
         >>> import smoothgrad as sg
         >>> net = sg.load("digits")
         >>> page = sg.explain(net, net.samples(2), method=sg.smoothgrad(samples=4)).figure()
         """
         from smoothgrad.view.figure import figure
 
+        look = look or self.look
         kinds = self.parts() if self._several else {self.title: self}
+        if look.fdr is not None:
+            _check_tested(list(kinds.values()))
         rows: list[list[Panel | None]] = []
         for row in range(len(self)):
             shown = self.picture_panel(row)
@@ -211,7 +312,7 @@ class Attribution:
         columns = ["input", *kinds] if len(rows[0]) > len(kinds) else list(kinds)
         named = self.names or [""] * len(self)
         labels = [f"{name}\n{self.label(row)}" if name else self.label(row) for row, name in enumerate(named)]
-        return figure(rows, look or self.look, columns=columns, labels=labels, errors=errors)
+        return figure(rows, look, columns=columns, labels=labels, errors=errors)
 
     def show(self, look: Look | None = None) -> None:
         """Show the figure: in the notebook, or with the system's own viewer of pictures."""
@@ -257,42 +358,36 @@ class Attribution:
 
     def map_panel(self, row: int, title: str = "") -> Panel:
         """The map of a row as a panel of a figure, with its standard error."""
-        from smoothgrad.view.panels import MapPanel
+        from smoothgrad.view.panels import MapPanel, Sureness
         from smoothgrad.view.plots import FeaturesPanel, SignalPanel
 
         if self._several:
             raise BadInput(f"{self.recipe} gives several maps per row; show one of .parts()")
         map_, x = self.maps[row], self.x[row]
         stderr = None if self.stderr is None else self.stderr[row]
-        error = None if self.relative_error is None else float(self.relative_error[row])
+        sure = Sureness(
+            None if self.relative_error is None else float(self.relative_error[row]),
+            None if self.reproducibility is None else float(self.reproducibility[row]),
+            self._zero_test(row),
+        )
         note = "" if self.converged is None or self.converged[row] else "tolerance not reached"
         if self._words:
             # One value per word: its embedding's dimensions are no places that a reader could look at.
             spread = None if stderr is None else stderr.square().sum(-1).sqrt()
             names = tuple(f"position {place}" for place in range(len(map_)))
-            return FeaturesPanel(
-                map_.sum(-1), spread, names=names, title=title, note=note, relative_error=error, unit=self.unit
-            )
+            return FeaturesPanel(map_.sum(-1), spread, names=names, title=title, note=note, sure=sure, unit=self.unit)
         if map_.ndim == 1:
             return FeaturesPanel(
-                map_, stderr, x, title=title, note=note, relative_error=error, unit=self.unit, unsigned=self.unsigned
+                map_, stderr, x, title=title, note=note, sure=sure, unit=self.unit, unsigned=self.unsigned
             )
         if map_.ndim == 2:
             return SignalPanel(
-                map_, x, stderr, title=title, note=note, relative_error=error, unit=self.unit, unsigned=self.unsigned
+                map_, x, stderr, title=title, note=note, sure=sure, unit=self.unit, unsigned=self.unsigned
             )
         fits = self.picture is not None and self.picture.shape[-2:] == map_.shape[-2:]
         beneath = self.picture[row] if self.picture is not None and fits else None
         return MapPanel(
-            map_,
-            stderr,
-            x,
-            beneath,
-            title=title,
-            note=note,
-            relative_error=error,
-            unit=self.unit,
-            unsigned=self.unsigned,
+            map_, stderr, x, beneath, title=title, note=note, sure=sure, unit=self.unit, unsigned=self.unsigned
         )
 
     @property
@@ -330,7 +425,7 @@ def _rebuilt(tensors: dict[str, Tensor], plain: dict[str, Any]) -> Attribution:
 
 
 _ALWAYS = ("maps", "x", "target", "score", "draws", "passes", "keys")
-_PER_ROW = (*_ALWAYS, "stderr", "converged", "output", "picture")
+_PER_ROW = (*_ALWAYS, "stderr", "freedom", "reproducibility", "converged", "output", "picture")
 _PLAIN = ("recipe", "unit", "unsigned", "kind", "seed", "classes", "names")
 assert {*_PER_ROW, *_PLAIN} == {field.name for field in fields(Attribution)} - {"completeness", "provenance", "data"}
 
@@ -344,6 +439,13 @@ def unit_of(method: Explainer, kind: str, layer: str | None) -> str:
     """
     unit = method.unit.replace("score", kind) if "probability" in kind else method.unit
     return unit if layer is None else unit.replace("of input", f"of {layer}")
+
+
+def _check_tested(results: list[Attribution]) -> None:
+    """Raises `BadMethod` where none of them can be tested against zero."""
+    reasons = [result._no_zero_test() for result in results]
+    if all(reasons):
+        raise BadMethod(reasons[0])
 
 
 def _png(page: Figure) -> bytes:

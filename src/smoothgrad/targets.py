@@ -32,7 +32,10 @@ class Target(Value, ABC):
 
     @abstractmethod
     def resolve(self, output: Tensor) -> Tensor:
-        """The output (N, ...) on the clean input to what identifies the target of each row: (N,), or (N, 2) for pairs."""
+        """The output (N, ...) on the clean input to what identifies the target of each row: (N,), or (N, 2) for pairs.
+
+        Of `Each`: (N, T), for T targets of each row.
+        """
 
     @abstractmethod
     def score(self, output: Tensor, index: Tensor) -> Tensor:
@@ -122,6 +125,40 @@ class Contrast(Target):
 
     def score(self, output: Tensor, index: Tensor) -> Tensor:
         return pick(output, index[:, 0]) - pick(output, index[:, 1])
+
+
+@final
+@dataclass(frozen=True, init=False)
+class Each(Target):
+    """Several classes, each explained for itself: a map per row and target, from the same points and one forward pass for all.
+
+    The result has N * T rows: those of the first input for each of the T targets, then those of the second, ...
+
+    >>> Each(Top(), Top(rank=1), Class(3)).resolve(torch.tensor([[1.0, 5.0, 2.0, 0.0]]))
+    tensor([[1, 2, 3]])
+    """
+
+    targets: tuple[Target, ...]
+
+    def __init__(self, *targets: Target | int) -> None:
+        object.__setattr__(self, "targets", tuple(as_target(part) for part in targets))
+        self.__post_init__()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        wrong = [part for part in self.targets if not isinstance(part, Top | Class | Classes)]
+        if wrong or not self.targets:
+            got = repr(wrong[0]) if wrong else "nothing"
+            raise BadTarget(f"Each takes one or more of Top, Class or Classes, or class numbers; got {got}")
+
+    def __repr__(self) -> str:
+        return f"Each({', '.join(map(repr, self.targets))})"
+
+    def resolve(self, output: Tensor) -> Tensor:
+        return torch.stack([part.resolve(output) for part in self.targets], dim=1)
+
+    def score(self, output: Tensor, index: Tensor) -> Tensor:
+        return pick(output, index)
 
 
 @final

@@ -110,9 +110,11 @@ def test_the_summary_has_the_error_of_each_method(
     three = (*TWO, "--method", "integrated_gradients(steps=4)")
     answer = run("compare", photos, "-m", "digits", *three, "--format", "csv", "--out", tmp_path / "out")
     line = next(line for line in answer.out.splitlines() if line.startswith("digit1.png"))
-    gradient, smooth, path = line.split()[-3:]
+    gradient, smooth, again, path = line.split()[-4:]
     assert (gradient, path) == ("–", "–")
     assert 0 < float(smooth) < 1
+    assert 0 < float(again.strip("()")) < 1
+    assert "in brackets: a fresh seed, how strongly its map would correlate" in answer.out
     assert all(method in answer.out for method in three[1::2])
     assert ("(1) gradient" in answer.out) == (columns == 80)
 
@@ -143,3 +145,20 @@ def test_without_pandas_the_table_is_left_out_and_said(
     asked = run("compare", photos, "-m", "digits", "--format", "csv", "--out", tmp_path / "out")
     assert asked.code == 1
     assert "pip install 'smoothgrad[table]'" in asked.error
+
+
+def test_several_targets_and_what_cannot_be_tested(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    asked = ("-t", "top", "-t", "top2", "--fdr", 0.05, "--json")
+    two = ("--method", "gradient", "--method", "smoothgrad(samples=9)")
+    answer = run("compare", photos / "digit1.png", "-m", "digits", *two, *asked, "--out", out)
+    assert answer.code == 0
+    methods = ("gradient", "smoothgrad-samples-9")
+    maps = [f"maps/digit1-{word}-{method}.safetensors" for word in ("top", "top2") for method in methods]
+    assert names(out) == sorted([*maps, "grid.png", "index.html", "table.csv"])
+    assert [(one["asked"], one["method"]) for one in answer.json["maps"]] == [
+        (word, method) for word in ("top", "top2") for method in two[1::2]
+    ]
+    page = (out / "index.html").read_text()
+    assert "no standard error: all shown" in page
+    assert "FDR 5 %: " in page

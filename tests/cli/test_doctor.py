@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import importlib
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from tests.cli.shell import run
+from tests.cli.shell import Answer, run
 
 doctor = importlib.import_module("smoothgrad.cli.doctor")  # the package has the function under this name
 
@@ -59,3 +60,59 @@ def test_without_scikit_learn_the_digits_are_not_tried_and_that_is_no_failure(mo
     answer = run("doctor", "--json")
     assert answer.code == 0
     assert answer.json["checks"][1]["good"] is None
+
+
+FACTORY = """
+from torch import nn
+
+def folds():
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+class Branches(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+
+    def forward(self, x):
+        return self.norm(self.conv(x if float(x.sum()) < 1e9 else -x)).flatten(1)
+
+def does_not():
+    return Branches()
+"""
+
+
+def network(tmp_path: Path, name: str) -> tuple[list[dict[str, object]], Answer]:
+    (tmp_path / "nets.py").write_text(FACTORY)
+    answer = run("doctor", "--model", f"{tmp_path / 'nets.py'}:{name}", "--size", 32, "--json")
+    return answer.json["network"], answer
+
+
+def test_doctor_says_what_the_private_copy_is(tmp_path: Path) -> None:
+    found, answer = network(tmp_path, "folds")
+    assert answer.code == 0
+    assert [finding["said"] for finding in found] == ["loads", "1 of 1 batch norms folded, channels-last, float32"]
+
+
+def test_doctor_says_why_something_is_left(tmp_path: Path) -> None:
+    found, answer = network(tmp_path, "does_not")
+    assert answer.code == 0
+    assert "0 of 1 batch norms folded" in str(found[1]["said"])
+    assert (found[2]["name"], found[2]["good"]) == ("what was left as it is", None)
+
+
+def test_doctor_shows_the_network_to_people() -> None:
+    answer = run("doctor", "-m", "digits")
+    assert "Network" in answer.out
+    assert "no batch norms, channels-last, float32" in answer.out
+
+
+def test_a_network_that_does_not_load_is_an_error() -> None:
+    answer = run("doctor", "--model", "digit")
+    assert answer.code == 2
+    assert "digits" in answer.error
+
+
+def test_options_of_a_network_need_a_network() -> None:
+    answer = run("doctor", "--size", 32)
+    assert answer.code == 2
+    assert "name it with --model" in answer.error

@@ -141,9 +141,11 @@ def test_an_error_that_is_not_known_is_null_in_json(photos: Path, out: Path) -> 
 
 def test_the_summary_names_picture_class_error_and_files(photos: Path, out: Path) -> None:
     answer = run("explain", photos / "digit2.png", "-m", "digits", *QUICK[:-1], "--out", out)
-    heads, line, *_ = answer.out.splitlines()[1:] if answer.out.startswith(" ") else answer.out.splitlines()
-    assert "picture" in heads
-    assert re.match(r"digit2\.png +2 +\d+\.\d\d +\d\.\d\d +digit2\.safetensors", line)
+    above, heads, line, *_ = answer.out.splitlines()
+    assert above.split() == ["relative", "fresh"]
+    assert heads.split() == ["picture", "class", "score", "error", "seed", "files"]
+    assert re.match(r"digit2\.png +2 +\d+\.\d\d +\d\.\d\d +\d\.\d\d +digit2\.safetensors", line)
+    assert "fresh seed: how strongly its map would correlate with this one" in answer.out
 
 
 def test_quiet_says_nothing(photos: Path, out: Path) -> None:
@@ -291,7 +293,14 @@ BAD_USAGE = {
         ["PHOTOS", "-m", "digits", "--target", "Contrast(Class('cat'), Top())"],
         "there is no class 'cat'; known: 0, 1",
     ),
-    "a target without its brackets": (["PHOTOS", "-m", "digits", "--target", "Top"], "write Top()"),
+    "a target without its brackets": (["PHOTOS", "-m", "digits", "--target", "Contrast"], "write Contrast("),
+    "a rate above 1": (["PHOTOS", "-m", "digits", "--fdr", "5"], "above 0 and below 1, such as 0.05"),
+    "a rate that is no number": (["PHOTOS", "-m", "digits", "--fdr", "5%"], "--fdr is '5%'"),
+    "a target twice": (["PHOTOS", "-m", "digits", "-t", "top", "-t", "Top()"], "--target top is given twice"),
+    "a contrast among targets": (
+        ["PHOTOS", "-m", "digits", "-t", "top", "-t", "Contrast()"],
+        "--target Contrast() cannot stand beside others",
+    ),
     "an empty target": (["PHOTOS", "-m", "digits", "--target", ""], "--target is empty"),
     "a target's kind": (["PHOTOS", "-m", "digits", "--target", "gradient()"], "'gradient'; known: Class"),
     "a rule as text": (["PHOTOS", "-m", "digits", "--method", "smoothgrad(rule='guided')"], "rule"),
@@ -392,3 +401,108 @@ def test_a_network_of_ones_own_is_a_function_in_a_file(tmp_path: Path, out: Path
     expected = sg.explain(cifar_resnet(20), cifar_pictures(4)[0], method=method, keys=keys)
     for row, saved in zip(expected, maps, strict=True):
         torch.testing.assert_close(saved.maps, row.maps, atol=1e-5, rtol=1e-4)
+
+
+# --- several targets, what differs from zero, precision ---------------------------------------------------------------
+
+
+def test_several_targets_have_a_map_and_files_each(photos: Path, out: Path) -> None:
+    two = [photos / "digit0.png", photos / "digit1.png"]
+    asked = ("-t", "top", "-t", "top2", "-t", "7")
+    answer = run("explain", *two, "-m", "digits", *QUICK[:2], *asked, "--json", "--out", out)
+    stems = [f"digit{number}-{word}" for number in (0, 1) for word in ("top", "top2", "7")]
+    assert names(out) == sorted([*(f"{stem}.{end}" for stem in stems for end in ("png", "safetensors")), "index.html"])
+    told = answer.json["pictures"]
+    assert [(one["picture"], one["asked"]) for one in told] == [
+        (f"digit{number}.png", word) for number in (0, 1) for word in ("top", "top2", "7")
+    ]
+    net = sg.load("digits")
+    x = torch.cat([net.read(file) for file in two])
+    order = net(x).argsort(1, descending=True)
+    assert [one["target"] for one in told] == [part for row in order.tolist() for part in (row[0], row[1], 7)]
+    for one in told:
+        saved = sg.Attribution.load(one["files"]["safetensors"])
+        assert saved.names == (one["picture"],)
+        assert saved.target.tolist() == [one["target"]]
+        picture = net.read(photos / one["picture"])
+        alone = sg.explain(
+            net, picture, method=sg.smoothgrad(noise=0.15, samples=4), target=one["target"], keys=saved.keys
+        )
+        torch.testing.assert_close(saved.maps, alone.maps, atol=1e-5, rtol=1e-4)
+    page = (out / "index.html").read_text()
+    assert "digits, 2 pictures" in page
+    assert "digit1.png, top2" in page
+    assert "net.read(&#39;digit1.png&#39;)" in page
+
+
+def test_the_summary_names_each_target(photos: Path, out: Path) -> None:
+    answer = run("explain", photos / "digit2.png", "-m", "digits", *QUICK[:-1], "-t", "top", "-t", "3", "--out", out)
+    assert re.search(r"digit2\.png, top +2 .* digit2-top\.safetensors", answer.out)
+    assert re.search(r"digit2\.png, 3 +3 .* digit2-3\.safetensors", answer.out)
+
+
+def test_a_picture_that_fails_fails_for_each_target(photos: Path, out: Path) -> None:
+    (photos / "broken.png").write_text("no picture")
+    asked = ("-t", "top", "-t", "top2", "--json")
+    answer = run("explain", photos, "-m", "digits", *QUICK, *asked, "--out", out)
+    assert answer.code == 1
+    assert [failure["picture"] for failure in answer.json["failures"]] == ["broken.png, top", "broken.png, top2"]
+    assert len(answer.json["pictures"]) == 6
+
+
+def test_a_stop_counts_pictures_and_not_their_targets(photos: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop_after(2, monkeypatch)
+    answer = run("explain", photos, "-m", "digits", *QUICK, "-t", "top", "-t", "top2", "--json", "--out", out)
+    assert answer.code == 1
+    assert "stopped; 2 pictures are done" in answer.error
+    assert "1 not begun or not done" in answer.error
+    assert len(answer.json["pictures"]) == 4
+
+
+def test_a_picture_is_not_replaced_by_the_map_of_a_target(photos: Path) -> None:
+    (photos / "digit0.png").rename(photos / "digit.png")
+    (photos / "digit1.png").rename(photos / "digit-top.png")
+    answer = run("explain", photos, "-m", "digits", "-t", "top", "-t", "top2", "--out", photos)
+    assert answer.code == 2
+    assert "digit-top.png would be replaced" in answer.error
+
+
+def test_fdr_shows_what_differs_from_zero(photos: Path, out: Path) -> None:
+    picture = (photos / "digit0.png", "-m", "digits", "--method", "smoothgrad(samples=12)", "--out", out)
+    assert run("explain", *picture, "--fdr", 0.01).code == 0
+    saved = sg.Attribution.load(out / "digit0.safetensors")
+    count = int(saved.significant(0.01).sum())
+    page = (out / "index.html").read_text()
+    assert f"FDR 1 %: {count} of 64 pixels" in page
+    assert "at a false-discovery rate of 1 %" in page
+    tested = (out / "digit0.png").read_bytes()
+    run("explain", *picture)
+    assert (out / "digit0.png").read_bytes() != tested
+    assert "FDR" not in (out / "index.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [
+        ("gradient", "needs a standard error"),
+        ("integrated_gradients", "chance plays no part"),
+        ("vargrad", "never negative"),
+        ("smoothgrad(samples=2)", "too few"),
+        ("Gradient().over(Gaussian(samples=9), Median())", "gives no standard error"),
+    ],
+)
+def test_fdr_on_a_map_that_cannot_be_tested_is_bad_usage(photos: Path, out: Path, method: str, said: str) -> None:
+    answer = run("explain", photos / "digit0.png", "-m", "digits", "--method", method, "--fdr", 0.05, "--out", out)
+    assert answer.code == 2
+    assert said in answer.error
+
+
+def test_reproducibility_and_the_precision_taken_are_in_json(photos: Path, out: Path) -> None:
+    answer = run(
+        "explain", photos / "digit1.png", "-m", "digits", *QUICK, "--precision", "auto", "--out", out, "--json"
+    )
+    (picture,) = answer.json["pictures"]
+    saved = sg.Attribution.load(picture["files"]["safetensors"])
+    assert saved.reproducibility is not None
+    assert picture["reproducibility"] == pytest.approx(float(saved.reproducibility))
+    assert picture["precision"] in ("float32", "bfloat16")

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smoothgrad.cli.inputs import distinct, find_pictures, read_target, slug
+from smoothgrad.cli.inputs import distinct, find_pictures, read_target, read_targets, slug, target_words
 from smoothgrad.errors import BadOption, BadRecipe
-from smoothgrad.targets import Class, Contrast, Probability
+from smoothgrad.targets import Class, Contrast, Each, Probability, Top
 
 CLASSES = ("tabby cat", "Egyptian cat", "espresso", "3", "crane", "crane")
 
@@ -87,7 +87,6 @@ def test_classes_are_named_within_a_recipe_too(text: str) -> None:
         ("Contrast(Class('expresso'), Top())", "did you mean 'espresso'"),
         ("Contrast(Class(9), Class('crane'))", "give a number: 4, 5"),
         ("Contrast(Top, espresso)", r"write Top\(\)"),
-        ("top", r"write Top\(\)"),
         ("Contrast", r"write Contrast\("),
         (" ", "--target is empty"),
     ],
@@ -131,3 +130,28 @@ def test_a_slug_is_a_plain_file_name(text: str) -> None:
     assert name
     assert not set(name) & set('/\\:*?"<>| \n')
     assert name[0] not in ".-"
+
+
+@pytest.mark.parametrize(("text", "rank"), [("top", 0), ("Top", 0), (" top1", 0), ("top2", 1), ("TOP10", 9)])
+def test_top_and_top2_are_ranks(text: str, rank: int) -> None:
+    assert read_target(text, CLASSES) == Top(rank)
+    assert read_target(text, ("top", "top2", "top1", "top10")) != Top(
+        rank
+    )  # where classes are called so, they are meant
+
+
+@pytest.mark.parametrize("text", ["top0", "top-1", "top two"])
+def test_ranks_are_counted_from_1(text: str) -> None:
+    with pytest.raises(BadOption, match="there is no class"):
+        read_target(text, CLASSES)
+
+
+def test_one_target_is_itself_and_several_are_each_explained() -> None:
+    assert read_targets([], CLASSES) is None
+    assert read_targets(["top2"], CLASSES) == Top(1)
+    several = read_targets(["top", "espresso", "1"], CLASSES)
+    assert several == Each(Top(), Class(2), Class(1))
+    assert read_target("Each(Top(), espresso, 1)", CLASSES) == several
+    assert target_words(several, CLASSES) == ("top", "espresso", CLASSES[1])
+    assert target_words(Top(), CLASSES) == ()
+    assert target_words(Each(Class(3)), ()) == ("class 3",)

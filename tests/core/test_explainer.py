@@ -50,7 +50,7 @@ def test_a_variance_needs_two_draws_that_do_not_depend_on_each_other() -> None:
     with pytest.raises(BadMethod, match=r"needs 2 draws or more, .* gives 1"):
         sg.vargrad(samples=1)
     with pytest.raises(BadMethod, match=r"needs 4 draws or more, .* gives 2"):
-        sg.Gradient().over(sg.Gaussian(0.1, 2, antithetic=True), sg.Together(sg.Mean(), sg.Variance()))
+        sg.Gradient().over(sg.Gaussian(0.1, 2, sampling="antithetic"), sg.Together(sg.Mean(), sg.Variance()))
 
 
 # --- the run ----------------------------------------------------------------------------------------------------------
@@ -124,7 +124,7 @@ def test_finished_rows_leave_the_batch() -> None:
 
 
 def test_no_chunk_is_larger_than_the_schedule_allows() -> None:
-    for method in (sg.smoothgrad(0.1, 10), sg.integrated_gradients(4).over(sg.Gaussian(0.1, 6, antithetic=True))):
+    for method in (sg.smoothgrad(0.1, 10), sg.integrated_gradients(4).over(sg.Gaussian(0.1, 6, sampling="antithetic"))):
         net = Watching()
         sg.explain(net, torch.rand(5, 4, dtype=torch.float64), method=method, chunk=3)
         assert max(net.asked) <= 3

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -9,10 +11,12 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch import Tensor
 
+from smoothgrad.core import noise
 from smoothgrad.core.noise import Fill, mix, normal, salted, uniform
 
 KEYS = st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=4)
 SHAPES = st.lists(st.integers(1, 5), max_size=3).map(torch.Size)
+PINNED = [-1.02746, 0.136221, 1.161157, 1.330269]
 FILLS = pytest.mark.parametrize("fill", [normal, uniform])
 
 
@@ -106,3 +110,66 @@ def test_the_global_generator_is_neither_read_nor_moved(fill: Fill) -> None:
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(1)
     assert torch.equal(fill(torch.tensor([1]), range(3), torch.Size([4])), first)
+
+
+def splitmix(key: int, draw: int, place: int) -> int:
+    """The 64 random bits of a pair of numbers, in Python's unbounded integers."""
+    mask = (1 << 64) - 1
+    seed = int(mix(torch.tensor([key]), torch.tensor([-1 - draw]))) & mask
+    z = (seed + (place + 1) * 0x9E3779B97F4A7C15) & mask
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & mask
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & mask
+    return z ^ (z >> 31)
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 8])
+def test_numbers_are_box_mullers_of_the_hash(size: int) -> None:
+    pairs = -(-size // 2)
+    slow_normal, slow_uniform = [], []
+    for half in (0, 1):
+        for place in range(pairs):
+            bits = splitmix(9, 4, place)
+            high, low = (bits >> 40) / 2**24, (bits & 0xFFFFFF) / 2**24
+            radius = math.sqrt(-2 * math.log(high + 2**-25))
+            slow_normal.append(radius * (math.sin, math.cos)[half == 0](2 * math.pi * low))
+            slow_uniform.append((high, low)[half])
+    shape = torch.Size([size])
+    assert torch.allclose(
+        normal(torch.tensor([9]), range(4, 5), shape)[0, 0], torch.tensor(slow_normal)[:size], atol=2e-6
+    )
+    assert torch.equal(uniform(torch.tensor([9]), range(4, 5), shape)[0, 0], torch.tensor(slow_uniform)[:size])
+
+
+@FILLS
+@pytest.mark.parametrize("tile", [1, 6, 64, 1 << 20])
+def test_tiles_do_not_change_the_numbers(fill: Fill, tile: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = fill(torch.arange(3), range(2), torch.Size([5, 7]))
+    monkeypatch.setattr(noise, "TILE", tile)
+    assert torch.allclose(fill(torch.arange(3), range(2), torch.Size([5, 7])), expected, atol=1e-6)
+
+
+@FILLS
+def test_a_row_of_nothing_is_empty(fill: Fill) -> None:
+    assert fill(torch.arange(3), range(2), torch.Size([0, 4])).shape == (2, 3, 0, 4)
+
+
+def test_the_numbers_of_a_seed_stay_those_of_a_seed() -> None:
+    """Pinned: maps of one version are those of the next."""
+    numbers = normal(torch.tensor([1]), range(1), torch.Size([4]))[0, 0]
+    assert numbers.tolist() == pytest.approx(PINNED, abs=1e-6)
+
+
+def test_far_from_the_middle_the_numbers_are_normal_too() -> None:
+    numbers = normal(torch.arange(64), range(64), torch.Size([512])).flatten()
+    for beyond in (2.0, 3.0, 4.0):
+        expected = 2 * stats.norm.sf(beyond) * len(numbers)
+        assert abs(int((numbers.abs() > beyond).sum()) - expected) < 4.5 * math.sqrt(expected)
+    assert numbers.isfinite().all()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@FILLS
+def test_a_gpu_draws_the_same_numbers(fill: Fill) -> None:
+    there = fill(torch.arange(3), range(2), torch.Size([5, 7]), device=torch.device("cuda"))
+    assert there.is_cuda
+    assert torch.allclose(there.cpu(), fill(torch.arange(3), range(2), torch.Size([5, 7])), atol=1e-5)

@@ -6,20 +6,23 @@ import pytest
 
 import smoothgrad as sg
 from smoothgrad.errors import BadMethod
+from smoothgrad.samplers.spread import Sampling
 
 
 @pytest.mark.parametrize(
-    ("until", "antithetic", "looks"),
+    ("until", "sampling", "looks"),
     [
-        (sg.Until(0.1), False, [16, 32, 64, 128, 256, 512, 1024]),
-        (sg.Until(0.1, least=10, most=50), False, [10, 20, 40, 50]),
-        (sg.Until(0.1, least=5, most=30), True, [6, 10, 20, 30]),
-        (sg.Until(0.1, least=8, most=8), False, [8]),
-        (sg.Until(0.1, least=7, most=8), True, [8, 8]),
+        (sg.Until(0.1), "independent", [16, 32, 64, 128, 256, 512, 1024]),
+        (sg.Until(0.1, least=10, most=50), "independent", [10, 20, 40, 50]),
+        (sg.Until(0.1, least=5, most=30), "antithetic", [6, 10, 20, 30]),
+        (sg.Until(0.1, least=8, most=8), "independent", [8]),
+        (sg.Until(0.1, least=7, most=8), "antithetic", [8, 8]),
+        (sg.Until(0.1, least=16, most=200), "sobol", [64, 128, 200]),
+        (sg.Until(0.1, least=77, most=200), "stratified", [80, 160, 200]),
     ],
 )
-def test_looks_double_and_end_at_the_most(until: sg.Until, antithetic: bool, looks: list[int]) -> None:
-    assert list(sg.Gaussian(0.1, until, antithetic=antithetic).looks()) == looks
+def test_looks_double_and_end_at_the_most(until: sg.Until, sampling: Sampling, looks: list[int]) -> None:
+    assert list(sg.Gaussian(0.1, until, sampling=sampling).looks()) == looks
 
 
 def test_a_number_of_samples_is_one_look() -> None:

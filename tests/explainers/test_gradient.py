@@ -26,7 +26,7 @@ def test_each_row_is_asked_for_its_own_target() -> None:
 def test_one_pass_one_draw_no_error() -> None:
     (partial,) = sg.Gradient().partials(NET, ASKED, Schedule(1))
     assert (partial.done, partial.total) == (1, 1)
-    _, stderr, draws = partial.estimate()
+    _, stderr, draws, _ = partial.estimate()
     assert stderr is None
     assert draws.tolist() == [1, 1, 1]
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import get_args
 
 import pytest
 import torch
+from scipy import stats
 from torch import Tensor
 
 import smoothgrad as sg
+from smoothgrad.samplers.spread import BLOCK, Sampling
 from tests.nets import CifarResNet, cifar_pictures, cifar_resnet
+from tests.truth import TRUTHS, X
 
 pytestmark = pytest.mark.real
 
@@ -95,10 +99,33 @@ def test_joint_smooth_integrated_gradients_has_the_limit_of_the_nested(picture: 
     assert float(joint.maps.sum()) == pytest.approx(float(nested.maps.sum()), rel=0.2)
 
 
-def test_antithetic_pairs_do_not_hurt(picture: Tensor, limit: sg.Attribution) -> None:
+@pytest.mark.parametrize("sampling", ["antithetic", "sobol", "stratified"])
+def test_spreading_draws_does_not_hurt(sampling: Sampling, picture: Tensor, limit: sg.Attribution) -> None:
     plain = sg.explain(net(), picture, method=sg.smoothgrad(0.15, 400), seed=3)
-    paired = sg.explain(net(), picture, method=sg.smoothgrad(0.15, 400, antithetic=True), seed=3)
+    even = sg.explain(net(), picture, method=sg.smoothgrad(0.15, 400, sampling=sampling), seed=3)
     assert plain.stderr is not None
-    assert paired.stderr is not None
-    assert distance(paired, limit) < 1.1 * distance(plain, limit)
-    assert float(paired.stderr.norm()) < 1.1 * float(plain.stderr.norm())
+    assert even.stderr is not None
+    assert distance(even, limit) < 1.1 * distance(plain, limit)
+    assert float(even.stderr.norm()) < 1.1 * float(plain.stderr.norm())
+
+
+# --- 95 of 100 intervals hold the truth -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sampling", get_args(Sampling))
+@pytest.mark.parametrize("name", ["quadratic", "sine", "ramp"])
+def test_intervals_cover_the_truth_as_often_as_they_say(name: str, sampling: Sampling) -> None:
+    """value +- t stderr, t Student's quantile for one degree of freedom less than there are blocks. Each key is a seed: 2,000 of
+    them, as the share of 500 would itself be uncertain by one part in a hundred."""
+    truth, draws, seeds = TRUTHS[name], 800, 2000
+    method = sg.smoothgrad(0.4, draws, unit="absolute", sampling=sampling)
+    result = sg.explain(truth, X.expand(seeds, -1), method=method, target=0, chunk=400_000)
+    assert result.stderr is not None
+    off = (result.maps - truth.noisy(X[None], 0.4).mean).abs()
+    if name == "quadratic" and sampling == "antithetic":  # exact
+        assert float(off.max()) < 1e-12
+        return
+    blocks = draws // BLOCK[sampling]
+    covered = (off <= stats.t.ppf(0.975, blocks - 1) * result.stderr).double()
+    assert 0.93 <= float(covered.mean()) <= 0.97
+    assert bool(((covered.mean(0) - 0.95).abs() < 0.02).all()), "and of each pixel"

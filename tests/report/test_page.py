@@ -151,6 +151,9 @@ def test_the_numbers_are_those_of_the_results() -> None:
         assert f"{int(result.draws)} draw" in text
         if result.relative_error is not None:
             assert f"relative error {float(result.relative_error):.2f}" in text
+            assert result.reproducibility is not None
+            again = float(result.reproducibility)
+            assert f"a fresh seed would correlate {f'{again:.2f}' if again < 0.995 else '> 0.99'}" in text
         if result.completeness is not None:
             total, change = float(result.completeness.total), float(result.completeness.change)
             assert f"sums to {total:.2f}; from the baseline to the input the score changes by {change:.2f}" in text
@@ -364,3 +367,33 @@ def test_minus_signs_are_minus_signs() -> None:
             r"<(pre|code|style|script|time).*?</\1>", "", rendered(content_of(table, None, ""), WHEN), flags=re.S
         )
         assert not re.search(r"(?<![\w-])-\d", " ".join(Page(text).words))
+
+
+def test_reproducibility_is_explained_where_there_is_one() -> None:
+    heading = "A fresh seed would correlate as strongly as the number says"
+    assert heading in page_of(digits()).text
+    net = sg.load("digits")
+    assert heading not in page_of(sg.compare(net, net.samples(1), methods=[sg.gradient()])).text
+
+
+def test_the_overview_of_one_picture_has_the_correlation_beside_the_error() -> None:
+    net = sg.load("digits")
+    table = sg.compare(net, net.samples(1), methods={"plain": sg.gradient(), "smooth": sg.smoothgrad(samples=6)})
+    cell = table.rows[0].cells[1]
+    assert isinstance(cell, sg.Attribution)
+    assert cell.reproducibility is not None
+    overview = page_of(table).text.split("Overview")[1].split("Lay the maps")[0]
+    assert f"{float(cell.reproducibility):.2f}" in overview.split("smooth")[1]
+    assert "Fresh seed" in overview
+
+
+def test_rows_that_ask_of_one_picture_are_one_picture() -> None:
+    net = sg.load("digits")
+    result = replace(sg.explain(net, net.samples(2), method=sg.gradient()), names=("a.png", "a.png"))
+    rows = tuple(
+        sg.compare(net, net.samples(1), methods=[sg.gradient()]).rows[0]._replace(cells=(one,)) for one in result
+    )
+    asked = content_of(sg.Comparison(("gradient",), (result.recipe,), rows), None, "")
+    assert ("Pictures", "1") in asked.facts
+    three = content_of(sg.compare(net, net.samples(3), methods=[sg.gradient()]), None, "")
+    assert ("Pictures", "3") in three.facts

@@ -15,6 +15,7 @@ from PIL import Image
 import smoothgrad as sg
 from smoothgrad.report.pictures import drawn_row, png_uri, thumbnail
 from smoothgrad.view.colour import UNREAL, palette
+from smoothgrad.view.hatch import DEPTH, GROUND
 from smoothgrad.view.planes import limit, plane
 from smoothgrad.view.scales import ends
 from tests.nets import small_net
@@ -98,3 +99,21 @@ def test_what_is_not_finite_is_loud() -> None:
     assert cell is not None
     assert (pixels_of(cell.map.picture.uri)[2, 3] == UNREAL).all()
     assert cell.map.remark == "1 value is not finite (magenta)"
+
+
+def test_what_does_not_differ_from_zero_is_hatched_and_said() -> None:
+    net = sg.load("digits")
+    smooth, plain = (
+        sg.explain(net, net.samples(1), method=method) for method in (sg.smoothgrad(samples=9), sg.gradient())
+    )
+    cells = drawn_row([smooth, plain], sg.Look(sign="signed", fdr=0.05), ["Map", "Other map"])
+    tested, whole = (cell.map for cell in cells if cell is not None)
+    pixels = pixels_of(tested.picture.uri).reshape(8, 15, 8, 15, 3)
+    lines = (pixels == GROUND - DEPTH).all(-1).any(axis=(1, 3))
+    assert torch.equal(torch.from_numpy(lines), ~smooth.significant(0.05)[0, 0])
+    count = 64 - int(lines.sum())
+    assert tested.remark == f"FDR 5 %: {count} of 64 pixels"
+    assert f"Map, FDR 5 %: {count} of 64 pixels; " in tested.picture.alt
+    assert tested.picture.sharp
+    assert whole.remark == "no standard error: all shown"
+    assert pixels_of(whole.picture.uri).shape == (8, 8, 3)

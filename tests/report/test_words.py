@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import example, given
@@ -9,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import smoothgrad as sg
-from smoothgrad.report.words import complete, has_chance, of_error, question, sure
+from smoothgrad.report.words import CORRELATES, complete, has_chance, of_error, question, sure
 from smoothgrad.targets import TargetLike
 
 METHODS = {
@@ -23,13 +27,32 @@ METHODS = {
 def test_the_agreement_promised_is_the_agreement_found(name: str) -> None:
     net = sg.load("digits")
     x = net.samples(8)
-    found, promised = [], []
+    cosines, correlations, promised, promised_correlations = [], [], [], []
     for seed in range(0, 10, 2):
         one, other = (sg.explain(net, x, method=METHODS[name], seed=number) for number in (seed, seed + 1))
-        found.append(torch.cosine_similarity(one.maps.flatten(1), other.maps.flatten(1)).mean())
-        said = [sure(row).agreement for row in one]
-        promised.append(sum(part for part in said if part is not None) / len(said))
-    assert float(torch.stack(found).mean()) == pytest.approx(sum(promised) / len(promised), abs=0.03)
+        maps = one.maps.flatten(1), other.maps.flatten(1)
+        cosines += torch.cosine_similarity(*maps).tolist()
+        correlations += torch.cosine_similarity(*(part - part.mean(1, keepdim=True) for part in maps)).tolist()
+        for row in one:
+            assert row.relative_error is not None
+            promised.append(of_error(float(row.relative_error), draws=1).agreement)
+            assert sure(row).measured == CORRELATES
+            promised_correlations.append(sure(row).agreement)
+    assert average(cosines) == pytest.approx(average(promised), abs=0.03)
+    assert average(correlations) == pytest.approx(average(promised_correlations), abs=0.03)
+
+
+def average(numbers: Sequence[float | None]) -> float:
+    return sum(number for number in numbers if number is not None) / len(numbers)
+
+
+def test_without_a_reproducibility_the_agreement_follows_from_the_error() -> None:
+    result = sg.explain(sg.load("digits"), sg.load("digits").samples(1), method=sg.smoothgrad(samples=4))
+    for unknown in (None, torch.tensor([math.nan])):
+        said = sure(replace(result, reproducibility=unknown))
+        assert result.relative_error is not None
+        assert said == of_error(float(result.relative_error), draws=4)
+        assert said.measured != CORRELATES
 
 
 def test_the_draws_that_would_settle_a_map_settle_it() -> None:

@@ -60,6 +60,10 @@ def test_noise_is_the_standard_deviation_in_its_unit(cloud: Any, unit: str, scal
 def test_each_cloud_has_its_law(cloud: Any, law: Any) -> None:
     assert law.var() == pytest.approx(1)
     assert stats.kstest(noise(cloud(1.0, unit="absolute"), n=2000).flatten().numpy(), law.cdf).pvalue > 1e-3
+    for sampling in ("antithetic", "sobol", "stratified"):  # evenly spread: nearer to the law than chance
+        e = noise(cloud(1.0, 2000, "absolute", sampling), n=2000).flatten()
+        assert stats.kstest(e.numpy(), law.cdf).pvalue > 1e-3
+        assert float(e.var()) == pytest.approx(1, rel=0.06)
 
 
 @pytest.mark.parametrize("cloud", SCALED)
@@ -114,7 +118,11 @@ def test_no_noise_is_the_input(cloud: Any) -> None:
 
 CLOUDS: list[Any] = [
     *(cloud(0.2) for cloud in (*SCALED, sg.Multiplicative, sg.SaltAndPepper, sg.Dropout)),
-    *(cloud(0.2, antithetic=True) for cloud in (*SCALED, sg.Multiplicative)),
+    *(
+        cloud(0.2, 48, sampling=sampling)
+        for cloud in (*SCALED, sg.Multiplicative)
+        for sampling in ("antithetic", "sobol", "stratified")
+    ),
     sg.Roots(sg.Gaussian(0.2)),
 ]
 CLOUD = pytest.mark.parametrize("cloud", CLOUDS, ids=repr)
@@ -145,7 +153,7 @@ def test_different_draws_and_rows_differ(cloud: sg.Sampler) -> None:
 @pytest.mark.parametrize("cloud", [*SCALED, sg.Multiplicative])
 @given(start=st.integers(0, 99))
 def test_antithetic_pairs_mirror_each_other(cloud: Any, start: int) -> None:
-    pair = cloud(0.2, antithetic=True)
+    pair = cloud(0.2, sampling="antithetic")
     points = pair.draw(query(), range(2 * start, 2 * start + 4)).points[:, 0]
     torch.testing.assert_close(points[0] + points[1], 2 * ROW)
     torch.testing.assert_close(points[2] + points[3], 2 * ROW)
@@ -218,13 +226,6 @@ def test_noise_and_samples_out_of_range_are_refused(
 def test_a_probability_above_one_is_refused(cloud: Any) -> None:
     with pytest.raises(BadNoise, match=r"a probability from 0 to 1, got 1\.5"):
         cloud(1.5)
-
-
-@pytest.mark.parametrize("samples", [7, sg.Until(0.1, least=4, most=33)])
-@pytest.mark.parametrize("cloud", [*SCALED, sg.Multiplicative])
-def test_antithetic_pairs_need_an_even_number(cloud: Any, samples: int | sg.Until) -> None:
-    with pytest.raises(BadMethod, match=r"an even number of samples, got (7|33)"):
-        cloud(0.1, samples, antithetic=True)
 
 
 @pytest.mark.parametrize("cloud", SCALED)

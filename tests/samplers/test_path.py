@@ -15,6 +15,7 @@ from smoothgrad.core.query import Query
 from smoothgrad.core.sampler import Draw, Sampler
 from smoothgrad.core.schedule import Schedule
 from smoothgrad.errors import BadBaseline, BadMethod
+from smoothgrad.samplers.spread import Sampling
 
 ROWS = torch.rand(2, 3, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64) + 1
 DATA = torch.rand(6, 3, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
@@ -35,7 +36,9 @@ def places(draw: Draw) -> Tensor:
 PATHS: list[Sampler] = [
     sg.StraightPath(sg.Several(LOW, HIGH), 20),
     sg.NoisyPath(sg.Gaussian(0.1, 40), sg.Several(LOW, HIGH)),
-    sg.NoisyPath(sg.Gaussian(0.1, 40, antithetic=True), sg.Several(LOW, HIGH)),
+    sg.NoisyPath(sg.Gaussian(0.1, 40, sampling="antithetic"), sg.Several(LOW, HIGH)),
+    sg.NoisyPath(sg.Gaussian(0.1, 48, sampling="sobol"), sg.Several(LOW, HIGH, LOW)),
+    sg.NoisyPath(sg.Gaussian(0.1, 40, sampling="stratified"), sg.Several(LOW, HIGH)),
     sg.DataPaths(DATA, 40),
 ]
 
@@ -117,7 +120,7 @@ def test_places_are_shifted_at_random_by_row_and_seed() -> None:
 
 
 def test_antithetic_partners_share_their_place_and_their_baseline() -> None:
-    path = sg.NoisyPath(sg.Gaussian(0.1, 8, antithetic=True), sg.Several(LOW, HIGH))
+    path = sg.NoisyPath(sg.Gaussian(0.1, 8, sampling="antithetic"), sg.Several(LOW, HIGH))
     draw = drawn(path, range(8))
     assert draw.direction is not None
     for pair in range(4):
@@ -125,6 +128,46 @@ def test_antithetic_partners_share_their_place_and_their_baseline() -> None:
         torch.testing.assert_close(draw.direction[2 * pair] + draw.direction[2 * pair + 1], 2 * (ROWS - b))
         a = [((draw.points[k] - b) / draw.direction[k]).flatten(1)[:, 0] for k in (2 * pair, 2 * pair + 1)]
         torch.testing.assert_close(a[0], a[1])
+
+
+@pytest.mark.parametrize("sampling", ["sobol", "stratified"])
+def test_the_eight_of_a_block_are_spread_over_the_path_and_the_baselines(sampling: Sampling) -> None:
+    plain = sg.NoisyPath(sg.Gaussian(0.1, 8), LOW)
+    even = sg.NoisyPath(sg.Gaussian(0.1, 8, sampling=sampling), LOW)
+    one, other = drawn(plain, range(8)), drawn(even, range(8))
+    for draw in (one, other):
+        assert draw.direction is not None
+    places = [((d.points - DATA[0]) / d.direction).flatten(2)[..., 0] for d in (one, other) if d.direction is not None]
+    torch.testing.assert_close(*places)
+    turns = drawn(sg.NoisyPath(sg.Gaussian(0.1, 8, sampling=sampling), sg.Several(LOW, HIGH)), range(8))
+    ends = drawn(sg.Gaussian(0.1, 8, sampling=sampling), range(8)).points
+    assert turns.direction is not None
+    for k in range(8):
+        torch.testing.assert_close(ends[k] - turns.direction[k], DATA[k % 2].expand_as(ROWS))
+
+
+@pytest.mark.parametrize(
+    ("sampling", "baselines", "block"),
+    [
+        ("independent", 1, 1),
+        ("independent", 3, 3),
+        ("antithetic", 1, 2),
+        ("antithetic", 2, 4),
+        ("antithetic", 3, 6),
+        ("sobol", 1, 8),
+        ("sobol", 2, 8),
+        ("stratified", 3, 24),
+        ("stratified", 4, 8),
+    ],
+)
+def test_a_block_is_whole_rounds_of_baselines_and_whole_blocks_of_noise(
+    sampling: Sampling, baselines: int, block: int
+) -> None:
+    several = sg.Several(*[LOW] * baselines)
+    assert sg.NoisyPath(sg.Gaussian(0.1, 24, sampling=sampling), several).block == block
+    if block > 8:
+        with pytest.raises(BadMethod, match=r"takes rounds of 24 draws.*32 is no multiple: take 48 samples"):
+            sg.NoisyPath(sg.Gaussian(0.1, 32, sampling=sampling), several)
 
 
 def test_several_baselines_take_turns() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smoothgrad.errors import BadMethod
-from smoothgrad.samplers.quadrature import Quadrature, check, nodes_and_weights
+from smoothgrad.samplers.quadrature import NESTING, Quadrature, check, doubled, intervals, nodes_and_weights, steps_for
 
 ALL = get_args(Quadrature)
 
@@ -64,6 +64,33 @@ def test_errors_fall_at_the_order_of_the_rule(quadrature: Quadrature, order: int
         return abs(float((weights * nodes.exp()).sum()) - (torch.e - 1))
 
     assert error(16) / error(32) == pytest.approx(2**order, rel=0.1)
+
+
+@pytest.mark.parametrize("quadrature", sorted(NESTING))
+@pytest.mark.parametrize("parts", [2, 4, 6, 16])
+def test_what_nests_is_made_of_half_as_many_intervals_and_their_midpoints(quadrature: Quadrature, parts: int) -> None:
+    """Nodes and weights, for themselves: Q(h / 2) = (Q(h) + M(h)) / 2, and Simpson(h / 2) = (4 T(h / 2) - T(h)) / 3."""
+
+    def rule(name: Quadrature, parts: int) -> dict[float, float]:
+        nodes, weights = nodes_and_weights(name, steps_for(name, parts))
+        return dict(zip(nodes.mul(720).round(decimals=9).tolist(), weights.tolist(), strict=True))
+
+    kept = NESTING[quadrature]
+    coarse, middle = rule(kept, parts), rule("midpoint", parts)
+    assert not set(coarse) & set(middle)
+    fine = {node: weight / 2 for node, weight in (coarse | middle).items()}
+    if quadrature == "simpson":
+        fine = {node: (4 * weight - coarse.get(node, 0.0)) / 3 for node, weight in fine.items()}
+    assert dict(sorted(fine.items())) == pytest.approx(rule(quadrature, 2 * parts))
+
+
+@pytest.mark.parametrize("quadrature", ALL)
+def test_doubling_doubles_the_intervals(quadrature: Quadrature) -> None:
+    for parts in (2, 16, 30):
+        steps = steps_for(quadrature, parts)
+        assert intervals(quadrature, steps) == parts
+        assert doubled(quadrature, steps) == steps_for(quadrature, 2 * parts)
+        check(quadrature, doubled(quadrature, steps))
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from smoothgrad.errors import BadInput, MissingPackage
+from smoothgrad.significance import ZeroTest
 from smoothgrad.view.colour import STEPS, colour, overlay, palette, rgb
 from smoothgrad.view.figure import alone, figure, ordinal
+from smoothgrad.view.hatch import DEPTH
 from smoothgrad.view.look import Look
-from smoothgrad.view.panels import MapPanel, Panel, PicturePanel
+from smoothgrad.view.panels import MapPanel, Panel, PicturePanel, Sureness
 from smoothgrad.view.planes import plane
 from smoothgrad.view.plots import BAND, FeaturesPanel, SignalPanel
 
@@ -69,7 +71,7 @@ def crowded(rows: int, columns: int, *, errors: bool) -> Figure:
     map[0, 0, 0] = torch.nan
     cells: list[list[Panel | None]] = [
         [
-            MapPanel(map, stderr, title=LONG, note=LONG, relative_error=0.31, unit="score² per unit of input²")
+            MapPanel(map, stderr, title=LONG, note=LONG, sure=Sureness(0.31), unit="score² per unit of input²")
             for _ in range(columns)
         ]
         for _ in range(rows)
@@ -132,7 +134,7 @@ def test_zero_is_the_middle_of_the_colour_bar_whatever_the_range() -> None:
 
 
 def test_one_map_has_its_standard_error_beside_it() -> None:
-    page = figure([[picture(), MapPanel(noise(3, 8, 8), noise(3, 8, 8).abs(), relative_error=0.31)]])
+    page = figure([[picture(), MapPanel(noise(3, 8, 8), noise(3, 8, 8).abs(), sure=Sureness(0.31))]])
     shown, map, error = (page.axes[number].get_position() for number in (0, 1, 2))
     assert shown.y0 == pytest.approx(map.y0) == pytest.approx(error.y0)
     assert shown.x1 < map.x0 < map.x1 < error.x0
@@ -250,7 +252,7 @@ def test_words_are_taken_literally() -> None:
 
 
 def test_the_users_style_does_not_reach_the_page() -> None:
-    rows = [[picture(), MapPanel(noise(3, 8, 8), relative_error=0.2), FeaturesPanel(noise(4), noise(4).abs())]]
+    rows = [[picture(), MapPanel(noise(3, 8, 8), sure=Sureness(0.2)), FeaturesPanel(noise(4), noise(4).abs())]]
     plain = pixels(figure(rows, SIGNED, labels=["cat"]))
     style = {
         "image.origin": "lower",
@@ -359,3 +361,22 @@ def test_a_panel_alone_fits_its_page(panel: Panel) -> None:
     if panel.scale(SIGNED).bar:
         for (said, box), area in itertools.product(texts, axes):
             assert apart(box, area), said
+
+
+@pytest.mark.parametrize("look", [Look(fdr=0.05), Look(sign="signed", fdr=0.05), Look(fdr=0.05, overlay=0.6)], ids=str)
+def test_what_does_not_differ_from_zero_is_hatched_on_the_page(look: Look) -> None:
+    map, below = noise(1, 20, 20), picture()
+    stderr = torch.where(map > 0, map / 1000, torch.full_like(map, 1e9))
+    beneath = torch.full((3, 20, 20), 0.5)
+    panel = MapPanel(map, stderr, beneath=beneath, sure=Sureness(test=ZeroTest(map, stderr, 9)))
+    page = figure([[below, panel]], look, errors=False)
+    shown = drawn(page, 1)
+    scale = len(shown) // 20
+    spread = np.ptp(shown.reshape(20, scale, 20, scale, 3).astype(int), axis=(1, 3)).max(-1)
+    assert ((spread > 0) == (map[0] <= 0).numpy()).all()
+    assert set(spread[spread > 0].tolist()) == {DEPTH}
+    assert any(line.startswith("Each map") for line in words(page))
+    said = " ".join(words(page))
+    assert "Hatched: does not differ from zero at a false-discovery rate of 5 %" in said
+    assert "FDR 5 %: " in said
+    assert "Hatched" not in " ".join(words(figure([[MapPanel(map)]], look if not look.overlay else Look(fdr=0.05))))

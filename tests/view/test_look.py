@@ -12,7 +12,9 @@ from smoothgrad.view.look import Look, Sign
 
 
 def test_the_look_of_the_paper_is_the_default() -> None:
-    assert Look() == Look(channels="sum", sign="absolute", cap=99.0, times_input=False, overlay=0.0, shared=False)
+    assert Look() == Look(
+        channels="sum", sign="absolute", cap=99.0, times_input=False, overlay=0.0, shared=False, fdr=None
+    )
 
 
 def test_a_look_is_a_value() -> None:
@@ -56,6 +58,9 @@ def test_a_row_without_values_has_no_look(shape: tuple[int, ...]) -> None:
         ({"overlay": 1.5}, "from 0 to 1"),
         ({"overlay": -0.1}, "got -0.1"),
         ({"shared": 1}, "True or False; got 1"),
+        ({"fdr": 5}, "above 0 and below 1"),
+        ({"fdr": 0}, "false-discovery rate is 0"),
+        ({"fdr": "0.05"}, "got '0.05'|'0.05'; give a share"),
         ({"times_input": "yes"}, "True or False; got 'yes'"),
     ],
 )

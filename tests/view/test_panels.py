@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from smoothgrad.errors import BadInput
+from smoothgrad.significance import ZeroTest
 from smoothgrad.view.look import Look, Sign
-from smoothgrad.view.panels import ErrorPanel, MapPanel, PicturePanel, meaning, meaning_of_error
+from smoothgrad.view.panels import ErrorPanel, MapPanel, PicturePanel, Sureness, meaning, meaning_of_error
 
 SIGNED = Look(sign="signed")
 
@@ -28,12 +30,12 @@ def test_a_picture_has_no_scale() -> None:
 
 def test_a_map_says_how_sure_it_is_and_what_is_odd() -> None:
     map = torch.zeros(3, 4, 4)
-    assert MapPanel(map, relative_error=0.314, note="50 samples").remarks(Look()) == (
+    assert MapPanel(map, sure=Sureness(0.314), note="50 samples").remarks(Look()) == (
         "relative error 0.31",
         "50 samples",
         "all zero",
     )
-    assert MapPanel(map + 1, relative_error=math.inf).remarks(Look())[0] == "relative error undefined"
+    assert MapPanel(map + 1, sure=Sureness(math.inf)).remarks(Look())[0] == "relative error undefined"
     map[0, 0, 0] = math.nan
     assert MapPanel(map).remarks(Look()) == ("1 value is not finite (magenta)",)
 
@@ -131,4 +133,92 @@ def test_times_the_input_a_square_has_a_sign_again() -> None:
 
 
 def test_minus_signs_are_minus_signs_above_a_map() -> None:
-    assert MapPanel(torch.rand(1, 2, 2), relative_error=2e-7).remarks(Look()) == ("relative error 2e−7",)
+    assert MapPanel(torch.rand(1, 2, 2), sure=Sureness(2e-7)).remarks(Look()) == ("relative error 2e−7",)
+
+
+# --- what differs from zero -------------------------------------------------------------------------------------------
+
+FDR = Look(sign="signed", fdr=0.05)
+
+
+def differing_map(map: torch.Tensor, differs: torch.Tensor) -> MapPanel:
+    """A map whose values differ from zero where `differs` says it."""
+    stderr = torch.where(differs, map.abs() / 1000, torch.full_like(map, 1e9))
+    return MapPanel(map, stderr, sure=Sureness(test=ZeroTest(map, stderr, 20)))
+
+
+def test_a_pixel_is_shown_if_one_of_its_channels_differs_from_zero() -> None:
+    map = torch.tensor([[[5.0, 5.0, 5.0]], [[7.0, 7.0, 7.0]]])  # 2 channels, 3 pixels
+    differs = torch.tensor([[[True, True, False]], [[True, False, False]]])
+    panel = differing_map(map, differs)
+    assert panel.scale(FDR).values.tolist() == [[12.0, 5.0, 0.0]]
+    assert panel.scale(SIGNED).values.tolist() == [[12.0, 12.0, 12.0]]
+    assert panel.remarks(FDR) == ("FDR 5 %: 2 of 3 pixels",)
+    assert panel.remarks(SIGNED) == ("the same everywhere",)
+    page = panel.hatched(np.zeros((1, 3, 3), np.uint8), FDR)
+    assert (page[:, : page.shape[1] * 2 // 3] == 0).all()
+    assert (page[:, page.shape[1] * 2 // 3 :] > 100).all()
+    assert panel.hatched(np.zeros((1, 3, 3), np.uint8), SIGNED).shape == (1, 3, 3)
+
+
+def test_the_map_itself_is_not_changed_by_a_look() -> None:
+    map = torch.rand(3, 4, 4)
+    before = map.clone()
+    differing_map(map, map > 0.5).scale(FDR)
+    assert torch.equal(map, before)
+
+
+@pytest.mark.parametrize("look", [FDR, Look(fdr=0.05), Look(fdr=0.05, overlay=0.5)])
+def test_where_nothing_differs_from_zero_there_is_an_empty_ground_and_words(look: Look) -> None:
+    map = torch.rand(3, 20, 20) + 1
+    panel = differing_map(map, torch.zeros(3, 20, 20, dtype=torch.bool))
+    assert panel.remarks(look) == ("no pixel differs from zero at FDR 5 %",)
+    assert not panel.scale(look).values.any()
+    page = panel.hatched(np.full((20, 20, 3), 246, np.uint8), look)
+    assert (page < 246).all()
+
+
+def test_large_maps_say_their_share() -> None:
+    map = torch.ones(1, 50, 50)
+    differs = torch.zeros(1, 50, 50, dtype=torch.bool)
+    differs[0, :6] = True
+    assert differing_map(map, differs).remarks(FDR) == ("FDR 5 %: 12 % of pixels",)
+    differs[0] = True
+    assert differing_map(map, differs).remarks(Look(sign="signed", fdr=0.001))[0] == "FDR 0.1 %: 100 % of pixels"
+    differs[0, 0, 0] = False
+    assert differing_map(map, differs).remarks(FDR)[0] == "FDR 5 %: > 99 % of pixels"
+
+
+def test_a_map_of_the_other_sign_is_all_zero_and_says_so() -> None:
+    panel = differing_map(torch.ones(1, 2, 2), torch.ones(1, 2, 2, dtype=torch.bool))
+    assert panel.remarks(Look(sign="negative", fdr=0.05)) == ("FDR 5 %: 4 of 4 pixels", "all zero")
+
+
+def test_maps_that_cannot_be_tested_are_shown_whole_with_the_reason() -> None:
+    map = torch.rand(3, 4, 4)
+    for panel, said in (
+        (MapPanel(map), "no standard error: all shown"),
+        (MapPanel(map, map, unsigned=True), "never negative: all shown"),
+        (MapPanel(map, map), "cannot be tested: all shown"),
+    ):
+        assert panel.remarks(FDR) == (said,)
+        torch.testing.assert_close(panel.scale(FDR).values, map.sum(0))
+        assert panel.hatched(np.zeros((4, 4, 3), np.uint8), FDR).shape == (4, 4, 3)
+
+
+def test_what_is_not_finite_stays_loud() -> None:
+    map = torch.ones(1, 2, 2)
+    map[0, 0, 0] = math.nan
+    panel = differing_map(map, torch.zeros(1, 2, 2, dtype=torch.bool))
+    assert panel.remarks(FDR)[-1] == "1 value is not finite (magenta)"
+    page = panel.hatched(np.full((2, 2, 3), 7, np.uint8), FDR)
+    assert (page[:60, :60] == 7).all()
+    assert (page[60:] != 7).all()
+
+
+def test_how_a_fresh_seed_would_do_stands_beside_the_error() -> None:
+    map = torch.rand(1, 2, 2)
+    assert MapPanel(map, sure=Sureness(0.7, 0.494)).remarks(SIGNED) == (
+        "relative error 0.7, a fresh seed would correlate 0.49",
+    )
+    assert MapPanel(map, sure=Sureness(None, math.nan)).remarks(SIGNED) == ()

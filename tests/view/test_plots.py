@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from smoothgrad.errors import BadInput, BadMethod
+from smoothgrad.significance import ZeroTest
 from smoothgrad.view.colour import colour
 from smoothgrad.view.figure import figure
 from smoothgrad.view.look import Look
-from smoothgrad.view.panels import UNIT, MapPanel
-from smoothgrad.view.plots import FeaturesPanel, SignalErrorPanel, SignalPanel, panel
+from smoothgrad.view.panels import UNIT, MapPanel, Sureness
+from smoothgrad.view.plots import PALE, FeaturesPanel, SignalErrorPanel, SignalPanel, panel
 
 SIGNED = Look(sign="signed")
 FEATURES = torch.tensor([0.5, -3.0, 1.0, 0.0])
@@ -164,3 +165,72 @@ def test_the_ticks_of_a_signal_stand_under_their_moments() -> None:
     hundred = next(text for text in page.texts if text.get_text() == "100")
     area = strip.get_position()
     assert hundred.get_position()[0] == pytest.approx(area.x0 + 100.5 / 200 * area.width)
+
+
+# --- what differs from zero -------------------------------------------------------------------------------------------
+
+FDR = Look(sign="signed", fdr=0.05)
+
+
+def zero_test(map: torch.Tensor, differs: torch.Tensor) -> Sureness:
+    stderr = torch.where(differs, map.abs() / 1000, torch.full_like(map, 1e9))
+    return Sureness(test=ZeroTest(map, stderr, 20))
+
+
+def test_bars_that_do_not_differ_from_zero_are_pale() -> None:
+    differs = torch.tensor([True, False, True, False])
+    shown = FeaturesPanel(FEATURES, FEATURES.abs() / 9, names=NAMES, sure=zero_test(FEATURES, differs))
+    page = figure([[shown]], FDR)
+    strengths = [bar.get_facecolor()[3] for bar in page.axes[0].patches]  # height, weight, age, shoe size
+    assert strengths == [PALE, 1.0, 1.0, PALE]
+    assert [bar.get_width() for bar in page.axes[0].patches] == [-3.0, 1.0, 0.5, 0.0]
+    assert page.texts[0].get_text() == "FDR 5 %: 2 of 4 features"
+    said = " ".join(text.get_text() for text in page.texts)
+    assert "Pale: does not differ from zero at a false-discovery rate of 5 % (Benjamini-Hochberg)." in said
+    page = figure([[shown]], SIGNED)
+    assert {bar.get_facecolor()[3] for bar in page.axes[0].patches} == {1.0}
+
+
+def test_a_bar_that_adds_up_values_differs_from_zero_if_one_of_them_does() -> None:
+    differs = torch.tensor([[False, True], [False, False], [True, True]])
+    sure = zero_test(torch.ones(3, 2), differs)
+    page = figure([[FeaturesPanel(torch.tensor([3.0, 2.0, 1.0]), torch.ones(3), sure=sure)]], FDR)
+    assert [bar.get_facecolor()[3] for bar in page.axes[0].patches] == [1.0, PALE, 1.0]
+
+
+def test_moments_that_do_not_differ_from_zero_are_hatched_and_pale() -> None:
+    map = torch.tensor([[1.0, -2.0, 3.0], [1.0, 5.0, 1.0]])
+    differs = torch.tensor([[True, False, False], [False, False, True]])
+    shown = SignalPanel(map, torch.zeros(2, 3), map.abs(), sure=zero_test(map, differs))
+    assert "FDR 5 %: 2 of 3 moments" in shown.remarks(FDR)
+    assert shown.scale(FDR).values.tolist() == [1.0, 0.0, 1.0]
+    page = figure([[shown]], FDR, errors=False)
+    strip = page.axes[1]
+    pixels = np.asarray(strip.images[0].get_array())
+    third = pixels.shape[1] // 3
+    flat = [len(np.unique(pixels[:, part * third : (part + 1) * third].reshape(-1, 3), axis=0)) for part in range(3)]
+    assert flat == [1, 2, 1]
+    assert strip.get_xlim() == (-0.5, 2.5)
+    assert strip.get_xticks().tolist() == [0, 1, 2]
+    band = shown.error("")
+    assert band is not None
+    line, strong = figure([[band]], FDR).axes[0].lines[:2]
+    assert line.get_alpha() == PALE
+    assert np.isnan(strong.get_ydata()).tolist() == [False, True, False]
+    assert figure([[band]], SIGNED).axes[0].lines[0].get_alpha() == 1.0
+
+
+@pytest.mark.parametrize("shape", [(1,), (1, 700), (12, 30)])
+def test_signals_of_any_length_are_tested(shape: tuple[int, ...]) -> None:
+    map = torch.ones(shape)
+    shown = SignalPanel(map, map, map, sure=zero_test(map, torch.zeros(shape, dtype=torch.bool)))
+    assert "no moment differs from zero at FDR 5 %" in shown.remarks(FDR)
+    strip = figure([[shown]], FDR, errors=False).axes[1]
+    assert strip.get_xlim() == (-0.5, shape[-1] - 0.5)
+
+
+def test_plots_without_an_error_are_shown_whole() -> None:
+    assert FeaturesPanel(FEATURES).remarks(FDR) == ("no standard error: all shown",)
+    page = figure([[FeaturesPanel(FEATURES)]], FDR)
+    assert {bar.get_facecolor()[3] for bar in page.axes[0].patches} == {1.0}
+    assert not any("Pale" in text.get_text() for text in page.texts)

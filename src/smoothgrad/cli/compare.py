@@ -16,7 +16,17 @@ from smoothgrad.cli.inputs import Source, distinct, slug
 from smoothgrad.cli.options import LookOptions, NetworkOptions, QuestionOptions
 from smoothgrad.cli.output import Output, write_figure
 from smoothgrad.cli.progress import Bars
-from smoothgrad.cli.results import failures_plainly, map_plainly, maps_in, shown_error, unsettled, write_report
+from smoothgrad.cli.results import (
+    FRESH,
+    failures_plainly,
+    map_plainly,
+    maps_in,
+    shown_error,
+    shown_reproducibility,
+    source_plainly,
+    unsettled,
+    write_report,
+)
 from smoothgrad.cli.work import Ran, Work, finish, stop_plainly
 from smoothgrad.files import write_aside
 
@@ -60,6 +70,7 @@ def compare(
     times_input: options.TimesInput = False,
     overlay: options.Overlay = None,
     shared: options.Shared = False,
+    fdr: options.Fdr = None,
     folder: options.Out = Path("out"),
     formats: Annotated[
         str | None,
@@ -87,7 +98,7 @@ def compare(
     [bold cyan]smoothgrad compare cat.jpg -m timm:resnet50 --method gradient --method vargrad[/bold cyan]
     """
     with failing(debug=debug, json=json, folder=folder):
-        looks = LookOptions.read(sign, channels, cap, times_input, overlay, shared)
+        looks = LookOptions.read(sign, channels, cap, times_input, overlay, shared, fdr)
         count = None if samples is None else options.read_count("--samples", samples)
         output = Output.checked(folder, formats, FORMATS, quiet=quiet)
         network = NetworkOptions(model, weights, classes, size, mean, std)
@@ -102,7 +113,7 @@ def compare(
         ran = work.run(Bars(len(work.sources) * len(work.methods), shown=not quiet), output.folder, keep)
         table = work.table(ran.rows)
         files = _write(table, output, looks)
-        title = f"{work.net.name}, {counted(len(work.methods), 'method')} on {counted(len(ran.rows), 'picture')}"
+        title = f"{work.net.name}, {counted(len(work.methods), 'method')} on {counted(ran.pictures, 'picture')}"
         report = write_report(table, output, looks, title)
         files |= {} if report is None else {"html": report}
         if json:
@@ -150,7 +161,12 @@ def _document(
     from smoothgrad.result import Attribution
 
     done = [
-        {"picture": row.name, "method": label, **map_plainly(cell), "file": None if file is None else str(file)}
+        {
+            **source_plainly(source),
+            "method": label,
+            **map_plainly(cell),
+            "file": None if file is None else str(file),
+        }
         for source, row in zip(ran.sources, table.rows, strict=True)
         for label, cell, file in zip(table.labels, row.cells, _files(source, names, output), strict=True)
         if isinstance(cell, Attribution)
@@ -185,6 +201,8 @@ def _summary(table: Comparison, files: dict[str, Path]) -> None:
     if lines.row_count:
         console.print(lines)
         console.print("\nbelow the methods: the relative error; – where chance plays no part", style="dim")
+        if any(result.reproducibility is not None for row in table.rows for result in maps_in(row)):
+            console.print(f"in brackets: a fresh seed, {FRESH}", style="dim")
         if any(unsettled(cell) for row in table.rows for cell in row.cells):
             console.print("! stopped before its tolerance was reached", style="dim")
         for head, label in zip(heads, table.labels, strict=True):
@@ -199,4 +217,5 @@ def _shown(cell: Attribution | Failure) -> Text:
 
     if not isinstance(cell, Attribution):
         return Text("failed", "red")
-    return Text(shown_error(cell) + ("!" if unsettled(cell) else ""))
+    again = "" if cell.reproducibility is None else f" ({shown_reproducibility(cell)})"
+    return Text(shown_error(cell) + ("!" if unsettled(cell) else "") + again)

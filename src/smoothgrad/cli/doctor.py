@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import platform
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 from rich.console import Console
@@ -15,6 +15,11 @@ from rich.text import Text
 
 from smoothgrad.cli import options
 from smoothgrad.cli.console import FAILED, failing, out, write_json
+from smoothgrad.cli.options import NetworkOptions
+from smoothgrad.errors import BadOption
+
+if TYPE_CHECKING:
+    from smoothgrad.models.network import Network
 
 
 class Package(NamedTuple):
@@ -45,17 +50,37 @@ class Finding(NamedTuple):
     said: str
 
 
-def doctor(json: options.Json = False, debug: options.Debug = False) -> None:
-    """Look at what is installed, where it can compute, and whether it computes rightly."""
+def doctor(
+    model: options.OneModel = None,
+    weights: options.Weights = None,
+    classes: options.Classes = None,
+    size: options.Size = None,
+    mean: options.Mean = None,
+    std: options.Std = None,
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Look at what is installed, where it can compute, and whether it computes rightly.
+
+    With --model also at one network: whether it loads, and what is done to the private copy that long runs ask.
+
+    [bold cyan]smoothgrad doctor --model timm:resnet50[/bold cyan]
+    """
     with failing(debug=debug, json=json):
-        versions, packages, devices, checks = _versions(), [_package(p) for p in PACKAGES], _devices(), _checks()
-        well = all(check.good is not False for check in checks)
+        network = NetworkOptions(model or "", weights, classes, size, mean, std)
+        network.check()
+        if model is None and network != NetworkOptions(""):
+            raise BadOption("--weights, --classes, --size, --mean and --std tell about a network; name it with --model")
+        versions = _versions()
+        found = {"packages": [_package(p) for p in PACKAGES], "devices": _devices(), "checks": _checks()}
+        if model is not None:
+            found["network"] = _network(network.load())
+        well = all(finding.good is not False for part in ("checks", "network") for finding in found.get(part, []))
         if json:
-            found = {"packages": packages, "devices": devices, "checks": checks}
             listed = {name: [finding._asdict() for finding in part] for name, part in found.items()}
             write_json({"versions": versions, **listed, "well": well})
         else:
-            _print(out(), versions, packages, devices, checks)
+            _print(out(), versions, found)
         if not well:
             raise typer.Exit(FAILED)
 
@@ -146,16 +171,34 @@ def _digits() -> Finding | bool:
     return right >= 19  # 97 % of the held-out digits
 
 
-def _print(
-    console: Console,
-    versions: dict[str, str],
-    packages: Sequence[Finding],
-    devices: Sequence[Finding],
-    checks: Sequence[Finding],
-) -> None:
+def _network(net: Network) -> list[Finding]:
+    """What becomes of a network in the copy that long runs ask."""
+    import torch
+
+    from smoothgrad.errors import SmoothGradError
+    from smoothgrad.models.prepare import Prepared, prepare
+
+    inputs = net.preprocessing
+    height, width = inputs.size or (224, 224)
+    x = torch.linspace(-1, 1, inputs.channels * height * width).view(1, inputs.channels, height, width)
+    loaded, name = Finding(net.name, True, "loads"), "its private copy"
+    try:
+        made = prepare(net, x).net
+    except SmoothGradError as error:
+        return [loaded, Finding(name, None, f"is not made, the network itself is asked: {error}")]
+    assert isinstance(made, Prepared), "prepare puts it there"
+    note = made.preparation.note
+    left = [Finding("what was left as it is", None, note)] if note else []
+    return [loaded, Finding(name, True, made.preparation.said), *left]
+
+
+HEADS = {"packages": "Packages", "devices": "Devices", "checks": "Self-test", "network": "Network"}
+
+
+def _print(console: Console, versions: Mapping[str, str], found: Mapping[str, Sequence[Finding]]) -> None:
     console.print(Text(" · ".join(f"{name} {version}" for name, version in versions.items())))
-    for head, findings in (("Packages", packages), ("Devices", devices), ("Self-test", checks)):
-        console.print(Text(f"\n{head}", "bold"))
+    for part, findings in found.items():
+        console.print(Text(f"\n{HEADS[part]}", "bold"))
         table = Table.grid(padding=(0, 2, 0, 0))
         for finding in findings:
             mark = {True: Text("✓", "green"), False: Text("✗", "red"), None: Text("·", "dim")}[finding.good]

@@ -15,7 +15,18 @@ from smoothgrad.cli.inputs import Source
 from smoothgrad.cli.options import LookOptions, NetworkOptions, QuestionOptions
 from smoothgrad.cli.output import Output, write_figure
 from smoothgrad.cli.progress import Bars
-from smoothgrad.cli.results import failures_plainly, map_plainly, maps_in, mark, shown_error, write_report
+from smoothgrad.cli.results import (
+    FRESH,
+    check_tested,
+    failures_plainly,
+    map_plainly,
+    maps_in,
+    mark,
+    shown_error,
+    shown_reproducibility,
+    source_plainly,
+    write_report,
+)
 from smoothgrad.cli.work import Ran, Work, finish, stop_plainly
 
 if TYPE_CHECKING:
@@ -54,6 +65,7 @@ def explain(
     times_input: options.TimesInput = False,
     overlay: options.Overlay = None,
     shared: options.Shared = False,
+    fdr: options.Fdr = None,
     folder: options.Out = Path("out"),
     formats: Annotated[
         str | None,
@@ -81,17 +93,21 @@ def explain(
     [bold cyan]smoothgrad explain photos/ -m timm:resnet50 --method 'vargrad(noise=0.1)'[/bold cyan]
     """
     with failing(debug=debug, json=json, folder=folder):
-        looks = LookOptions.read(sign, channels, cap, times_input, overlay, shared)
+        looks = LookOptions.read(sign, channels, cap, times_input, overlay, shared, fdr)
         count = None if samples is None else options.read_count("--samples", samples)
         output = Output.checked(folder, formats, FORMATS, quiet=quiet)
         network = NetworkOptions(model, weights, classes, size, mean, std)
         question = QuestionOptions.read(target, at, seed, chunk, precision, device)
         work = Work.checked(network, pictures, count, [method], question)
-        output.spare(work.files, (name for source in work.sources for name in _files(source, output).values()))
+        if looks.fdr is not None:
+            check_tested(work.methods[method.strip()])
+        output.spare(
+            work.files, (name for asked in work.asked for source in asked for name in _files(source, output).values())
+        )
         bars = Bars(len(work.sources), shown=not quiet)
         ran = work.run(bars, output.folder, lambda source, row: _keep(source, row, output, looks))
         table = work.table(ran.rows)
-        report = write_report(table, output, looks, f"{work.net.name}, {counted(len(ran.rows), 'picture')}")
+        report = write_report(table, output, looks, f"{work.net.name}, {counted(ran.pictures, 'picture')}")
         if json:
             write_json(_document(work, ran, table, output, report))
         elif not quiet:
@@ -112,9 +128,18 @@ def _files(source: Source, output: Output) -> dict[str, str]:
     return {format: f"{source.stem}.{format}" for format in ("png", "safetensors") if output.has(format)}
 
 
+def _in_short(files: dict[str, str]) -> str:
+    """
+    >>> _in_short({"png": "cat.png", "safetensors": "cat.safetensors"})
+    'cat.png, .safetensors'
+    """
+    first, *others = files.values() or [""]
+    return ", ".join([first, *(f".{other.rpartition('.')[2]}" for other in others)])
+
+
 def _document(work: Work, ran: Ran, table: Comparison, output: Output, report: Path | None) -> dict[str, Any]:
     done = [
-        {"picture": row.name, **map_plainly(result), "files": _paths(source, output)}
+        {**source_plainly(source), **map_plainly(result), "files": _paths(source, output)}
         for source, row in zip(ran.sources, table.rows, strict=True)
         for result in maps_in(row)
     ]
@@ -138,8 +163,9 @@ def _summary(ran: Ran, output: Output, report: Path | None) -> None:
     table.add_column("picture", overflow="fold")
     table.add_column("class", overflow="fold")
     table.add_column("score", justify="right", no_wrap=True)
-    table.add_column("relative error", justify="right")
-    table.add_column("files", style="cyan")
+    table.add_column("relative\nerror", justify="right")
+    table.add_column("fresh\nseed", justify="right", no_wrap=True)
+    table.add_column("files", style="cyan", overflow="fold")
     for source, row in zip(ran.sources, ran.rows, strict=True):
         for result in maps_in(row):
             cells = [
@@ -147,10 +173,16 @@ def _summary(ran: Ran, output: Output, report: Path | None) -> None:
                 result.target_name(),
                 f"{float(result.score[0]):.2f}",
                 shown_error(result) + mark(result),
+                shown_reproducibility(result),
             ]
-            table.add_row(*map(Text, cells), Text(", ".join(_files(source, output).values())))
+            table.add_row(*map(Text, cells), Text(_in_short(_files(source, output))))
     console = out()
     if table.row_count:
         console.print(table)
+        if any(result.reproducibility is not None for row in ran.rows for result in maps_in(row)):
+            console.print(f"fresh seed: {FRESH}", style="dim")
+        chosen = dict.fromkeys(result.provenance.get("precision") for row in ran.rows for result in maps_in(row))
+        for said in [said for said in chosen if said][:3]:
+            console.print(Text(f"precision: {said}", "dim"))
         where = f"{output.folder}/" if report is None else str(report)
         console.print(Text.assemble(("written to " if report is None else "report: ", "bold"), (where, "cyan")))

@@ -28,12 +28,21 @@ SUFFIXES = {
 
 
 class Source(NamedTuple):
-    """One input: its name for people, its name for the files made of it, and how to get it."""
+    """One input: its name for people, its name for the files made of it, and how to get it.
+
+    Where several targets are explained of each input, there is a Source for each of them.
+    """
 
     name: str
     stem: str
     read: Callable[[], Tensor]  # (1, *S)
     path: Path | None = None
+    target: str = ""  # one of several, in a word
+
+    @property
+    def title(self) -> str:
+        """The name, with the target where it is one of several."""
+        return f"{self.name}, {self.target}" if self.target else self.name
 
 
 def find_pictures(given: Sequence[Path]) -> list[Path]:
@@ -93,17 +102,63 @@ def read_method(text: str, net: Network) -> Explainer:
     return method
 
 
-def read_target(text: str | None, classes: Sequence[str]) -> Target | None:
-    """A class by number or name, or a recipe in which classes may be named. Raises `BadOption`, `BadRecipe` or `BadTarget`.
+def read_targets(texts: Sequence[str], classes: Sequence[str]) -> Target | None:
+    """What is asked of each picture: nothing, one target, or several. Raises as `read_target`.
 
+    >>> read_targets(["top", "1"], ["espresso", "tiger cat"])
+    Each(Top(rank=0), Class(index=1))
+    """
+    from smoothgrad.targets import Class, Classes, Each, Top
+
+    found = [read_target(text, classes) for text in texts]
+    if len(found) < 2:
+        return found[0] if found else None
+    for text, target in zip(texts, found, strict=True):
+        if not isinstance(target, Top | Class | Classes):
+            raise BadOption(
+                f"--target {text} cannot stand beside others: several targets are classes, top, top2, ...; ask it alone"
+            )
+        if found.count(target) > 1:
+            raise BadOption(f"--target {text} is given twice; give each once")
+    return Each(*found)
+
+
+def target_words(target: Target | None, classes: Sequence[str]) -> tuple[str, ...]:
+    """Each of several targets in a word; nothing where there is one.
+
+    >>> from smoothgrad.targets import Class, Each, Top
+    >>> target_words(Each(Top(), Top(rank=1), Class(1)), ["espresso", "tiger cat"])
+    ('top', 'top2', 'tiger cat')
+    """
+    from smoothgrad.targets import Each
+
+    return tuple(_target_word(part, classes) for part in target.targets) if isinstance(target, Each) else ()
+
+
+def _target_word(target: Target, classes: Sequence[str]) -> str:
+    from smoothgrad.targets import Class, Top
+
+    match target:
+        case Top(rank=rank):
+            return f"top{rank + 1}" if rank else "top"
+        case Class(index=index):
+            return classes[index] if index < len(classes) else f"class {index}"
+    return repr(target)
+
+
+def read_target(text: str, classes: Sequence[str]) -> Target:
+    """A class by number or name, top or top2, or a recipe in which classes may be named.
+
+    Raises `BadOption`, `BadRecipe` or `BadTarget`.
+
+    >>> read_target("top2", ["espresso", "tiger cat"])
+    Top(rank=1)
     >>> read_target("Contrast(Class('tiger_cat'), Class(espresso))", ["espresso", "tiger cat"])
     Contrast(this=Class(index=1), that=Class(index=0))
     """
     from smoothgrad.recipe import target_from_recipe
-    from smoothgrad.targets import Class
+    from smoothgrad.targets import Class, Top
 
-    if text is None:
-        return None
     text = text.strip()
     if not text:
         raise BadOption(
@@ -112,6 +167,9 @@ def read_target(text: str | None, classes: Sequence[str]) -> Target | None:
     if not _called(text, classes):
         if "(" in text:
             return target_from_recipe(_with_numbers(text, classes))
+        ranked = re.fullmatch(r"top([1-9]\d*)?", text.casefold())
+        if ranked:
+            return Top(rank=int(ranked[1] or 1) - 1)
         for word, written in _WRITTEN.items():
             if text.casefold() == word.casefold():
                 raise BadOption(f"--target {text} is no class; write {written}")
@@ -140,7 +198,7 @@ def _with_numbers(text: str, classes: Sequence[str]) -> str:
 
 @final
 class _Numbered(ast.NodeTransformer):
-    """Puts numbers for the names of classes. In Contrast and Probability a name or a number stands for its Class."""
+    """Puts numbers for the names of classes. In Contrast, Probability and Each a name or a number stands for its Class."""
 
     def __init__(self, classes: Sequence[str]) -> None:
         self._classes = classes
@@ -150,7 +208,7 @@ class _Numbered(ast.NodeTransformer):
         match node.func:
             case ast.Name(id="Class"):
                 self._replace(node, self._number)
-            case ast.Name(id="Contrast" | "Probability"):
+            case ast.Name(id="Contrast" | "Probability" | "Each"):
                 self._replace(node, self._class)
         return node
 

@@ -37,6 +37,10 @@ Model = Annotated[
         rich_help_panel=NETWORK,
     ),
 ]
+OneModel = Annotated[
+    str | None,
+    typer.Option("--model", "-m", metavar="NAME", help="Look at this network too.", rich_help_panel=NETWORK),
+]
 Weights = Annotated[
     Path | None,
     typer.Option(
@@ -71,7 +75,13 @@ Device = Annotated[
     typer.Option(metavar="NAME", help="Where to compute: cpu, cuda, cuda:1, mps.", rich_help_panel=NETWORK),
 ]
 PrecisionName = Annotated[
-    str, typer.Option("--precision", metavar="NAME", help="float32, or bfloat16.", rich_help_panel=NETWORK)
+    str,
+    typer.Option(
+        "--precision",
+        metavar="NAME",
+        help="float32; bfloat16; or auto: bfloat16 where it is faster and changes less than chance does.",
+        rich_help_panel=NETWORK,
+    ),
 ]
 Chunk = Annotated[
     str | None,
@@ -82,13 +92,13 @@ Chunk = Annotated[
     ),
 ]
 Target = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         "--target",
         "-t",
         metavar="CLASS",
-        help="What to explain: a class by number or name, or e.g. 'Contrast(Class(cat), Top())'. "
-        "[dim]Default: each picture's top class.[/dim]",
+        help="What to explain: a class by number or name, top, top2, or e.g. 'Contrast(Class(cat), Top())'; again for each "
+        "of several classes. [dim]Default: each picture's top class.[/dim]",
         rich_help_panel=QUESTION,
     ),
 ]
@@ -134,6 +144,14 @@ TimesInput = Annotated[
 ]
 Shared = Annotated[
     bool, typer.Option("--shared", metavar=FLAG, help="One scale for the maps of a row.", rich_help_panel=LOOK)
+]
+Fdr = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RATE",
+        help="Show only what differs from zero at this false-discovery rate, such as 0.05.",
+        rich_help_panel=LOOK,
+    ),
 ]
 Overlay = Annotated[
     str | None,
@@ -195,7 +213,7 @@ class NetworkOptions:
 class QuestionOptions:
     """What is asked of the network, and how it is run."""
 
-    target: str | None = None
+    targets: tuple[str, ...] = ()
     at: str | None = None
     seed: int = 0
     chunk: int | None = None
@@ -204,11 +222,11 @@ class QuestionOptions:
 
     @staticmethod
     def read(
-        target: str | None, at: str | None, seed: str, chunk: str | None, precision: str, device: str | None
+        targets: list[str] | None, at: str | None, seed: str, chunk: str | None, precision: str, device: str | None
     ) -> QuestionOptions:
         """From the texts of a command line. Raises `BadOption`."""
         rows = None if chunk is None else read_count("--chunk", chunk)
-        return QuestionOptions(target, at, read_whole("--seed", seed), rows, precision, device)
+        return QuestionOptions(tuple(targets or ()), at, read_whole("--seed", seed), rows, precision, device)
 
     @property
     def checked_precision(self) -> Precision:
@@ -229,15 +247,23 @@ class LookOptions:
     times_input: bool = False
     overlay: float | None = None
     shared: bool = False
+    fdr: float | None = None
 
     @staticmethod
     def read(
-        sign: str | None, channels: str | None, cap: str | None, times_input: bool, overlay: str | None, shared: bool
+        sign: str | None,
+        channels: str | None,
+        cap: str | None,
+        times_input: bool,
+        overlay: str | None,
+        shared: bool,
+        fdr: str | None,
     ) -> LookOptions:
         """From the texts of a command line, checked. Raises `BadOption` or `BadMethod` for what means nothing."""
         percent = None if cap is None else read_number("--cap", cap, "a percentile, such as 99")
         opacity = None if overlay is None else read_number("--overlay", overlay, "an opacity from 0 to 1, such as 0.6")
-        looks = LookOptions(sign, channels, percent, times_input, opacity, shared)
+        rate = None if fdr is None else read_number("--fdr", fdr, "a share above 0 and below 1, such as 0.05")
+        looks = LookOptions(sign, channels, percent, times_input, opacity, shared, rate)
         looks.check()
         return looks
 
@@ -261,6 +287,7 @@ class LookOptions:
             times_input=look.times_input or self.times_input,
             overlay=look.overlay if self.overlay is None else self.overlay,
             shared=look.shared or self.shared,
+            fdr=look.fdr if self.fdr is None else self.fdr,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -12,10 +13,15 @@ from rich.text import Text
 from smoothgrad.cli.console import FAILED, complain, counted, err, remark
 from smoothgrad.cli.options import LookOptions
 from smoothgrad.cli.output import Output
+from smoothgrad.errors import BadMethod
 
 if TYPE_CHECKING:
+    from smoothgrad.cli.inputs import Source
     from smoothgrad.compare import Comparison, Failure, Row
+    from smoothgrad.core.explainer import Explainer
     from smoothgrad.result import Attribution
+
+FRESH = "how strongly its map would correlate with this one"
 
 
 def maps_in(row: Row) -> list[Attribution]:
@@ -48,13 +54,22 @@ def map_plainly(result: Attribution) -> dict[str, Any]:
         "target": result.target[0].tolist(),
         "score": float(result.score[0]),
         "relative_error": None if error is None else float(error[0]),
+        "reproducibility": None if result.reproducibility is None else float(result.reproducibility[0]),
         "completeness_error": None if complete is None else float(complete.error[0]),
         "converged": None if result.converged is None else bool(result.converged[0]),
         "draws": int(result.draws[0]),
         "passes": int(result.passes[0]),
         "key": int(result.keys[0]),
+        "precision": result.provenance["dtype"],
+        "precision_chosen": result.provenance.get("precision"),  # why, where auto chose it
+        "prepared": result.provenance.get("prepared"),
         "seconds": result.provenance["seconds"],
     }
+
+
+def source_plainly(source: Source) -> dict[str, Any]:
+    """Which picture, and which of its targets where there are several, for JSON."""
+    return {"picture": source.name} | ({"asked": source.target} if source.target else {})
 
 
 def failures_plainly(table: Comparison) -> list[dict[str, str]]:
@@ -85,6 +100,31 @@ def shown_error(result: Attribution) -> str:
     """A relative error for a table; a dash where chance plays no part."""
     error = result.relative_error
     return "–" if error is None else f"{float(error[0]):.2f}"
+
+
+def shown_reproducibility(result: Attribution) -> str:
+    """How strongly the map of a fresh seed would correlate, for a table; a dash where it is not known.
+
+    It is an estimate: rounded down, since 1.00 would be a promise.
+    """
+    found = math.nan if result.reproducibility is None else float(result.reproducibility[0])
+    return "–" if math.isnan(found) else f"{math.floor(100 * found) / 100:.2f}"
+
+
+def check_tested(method: Explainer) -> None:
+    """Raises `BadMethod` for --fdr and a method of which it is clear before any work that its maps cannot be tested."""
+    from smoothgrad.report.words import has_chance
+
+    if method.unsigned:
+        raise BadMethod(
+            f"--fdr shows what differs from zero, and maps of {method!r} are never negative: their mean is not zero; "
+            "leave it out, or choose a signed map, such as smoothgrad"
+        )
+    if not has_chance(method):
+        raise BadMethod(
+            f"--fdr needs a standard error, and {method!r} has none: chance plays no part in it; leave it out, or choose a mean "
+            "over random draws, such as smoothgrad"
+        )
 
 
 def say_unsettled(table: Comparison) -> None:

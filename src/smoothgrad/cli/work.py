@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 import typer
 
 from smoothgrad.cli.console import FAILED, complain, counted, error_plainly
-from smoothgrad.cli.inputs import Source, find_pictures, from_files, from_samples, read_method, read_target
+from smoothgrad.cli.inputs import (
+    Source,
+    distinct,
+    find_pictures,
+    from_files,
+    from_samples,
+    read_method,
+    read_targets,
+    slug,
+    target_words,
+)
 from smoothgrad.cli.options import NetworkOptions, QuestionOptions
 from smoothgrad.cli.progress import Bars
 from smoothgrad.cli.results import failures_in, say_failures, say_unsettled
@@ -32,10 +42,14 @@ Keep = Callable[[Source, "Row"], object]  # called with each picture that is don
 
 
 class Ran(NamedTuple):
-    """How far the work came: the pictures that had their turn, with their maps, and what was said where it was stopped."""
+    """How far the work came: the pictures that had their turn, with their maps, and what was said where it was stopped.
+
+    Where several targets are asked of each picture, it has a source and a row for each.
+    """
 
     sources: tuple[Source, ...]
     rows: tuple[Row, ...]
+    pictures: int
     stopped: str | None = None
 
 
@@ -70,7 +84,7 @@ class Work:
         net = network.load()
         sources = from_files(net, files) if files else from_samples(net, samples or OWN_SAMPLES)
         built = {text: read_method(text, net) for text in texts}
-        work = Work(net, tuple(sources), built, read_target(question.target, net.classes), question)
+        work = Work(net, tuple(sources), built, read_targets(question.targets, net.classes), question)
         work._try_out()
         return work
 
@@ -78,6 +92,15 @@ class Work:
     def files(self) -> tuple[Path, ...]:
         """The pictures that are read from files."""
         return tuple(source.path for source in self.sources if source.path is not None)
+
+    @property
+    def asked(self) -> list[list[Source]]:
+        """Of each picture a source for each target, with names for files of its own."""
+        words = target_words(self.target, self.net.classes)
+        if not words:
+            return [[source] for source in self.sources]
+        stems = iter(distinct([f"{source.stem}-{slug(word)}" for source in self.sources for word in words]))
+        return [[source._replace(stem=next(stems), target=word) for word in distinct(words)] for source in self.sources]
 
     def described(self) -> dict[str, Any]:
         """What was asked, for JSON."""
@@ -93,22 +116,26 @@ class Work:
     def run(self, bars: Bars, folder: Path, keep: Keep | None = None) -> Ran:
         """Each picture is kept in the folder as soon as it is done, so that a run that is stopped loses only the one at work."""
         stopped = None
-        rows: list[Row] = []
+        done: list[tuple[Source, Row]] = []
+        pictures = 0
         try:
             with bars:
-                for source in self.sources:
-                    row = self._row(source, bars)
-                    if keep is not None:
-                        keep(source, row)
-                    rows.append(row)
+                for asked in self.asked:
+                    rows = self._rows(asked, bars)
+                    for source, row in zip(asked, rows, strict=True):
+                        if keep is not None:
+                            keep(source, row)
+                    done += zip(asked, rows, strict=True)
+                    pictures += 1
         except KeyboardInterrupt:
-            done = sum(not failures_in(row) for row in rows)
-            kept = f"{'is' if done == 1 else 'are'} done and kept in {folder}" if done else "are done"
+            failed = {source.name for source, row in done if failures_in(row)}
+            well = pictures - len(failed)
+            kept = f"{'is' if well == 1 else 'are'} done and kept in {folder}" if well else "are done"
             stopped = (
-                f"stopped; {counted(done, 'picture')} {kept}, {len(self.sources) - len(rows)} not begun or not done"
+                f"stopped; {counted(well, 'picture')} {kept}, {len(self.sources) - pictures} not begun or not done"
             )
             complain(stopped, head="")
-        return Ran(self.sources[: len(rows)], tuple(rows), stopped)
+        return Ran(tuple(source for source, _ in done), tuple(row for _, row in done), pictures, stopped)
 
     def table(self, rows: Sequence[Row]) -> Comparison:
         """The rows as a comparison, for figures, tables and reports."""
@@ -117,25 +144,27 @@ class Work:
 
         return Comparison(tuple(self.methods), tuple(map(to_recipe, self.methods.values())), tuple(rows))
 
-    def _row(self, source: Source, bars: Bars) -> Row:
+    def _rows(self, asked: Sequence[Source], bars: Bars) -> list[Row]:
+        """The rows of one picture: one for each target."""
         from smoothgrad.compare import Failure, Row
 
+        name = asked[0].name
         try:
-            x = source.read()
+            x = asked[0].read()
         except BadPicture as error:
             for _ in self.methods:
                 bars.end()
-            return Row(source.name, (Failure("BadPicture", str(error)),) * len(self.methods))
+            return [Row(source.title, (Failure("BadPicture", str(error)),) * len(self.methods)) for source in asked]
         key = content_key(x)
-        cells: list[Attribution | Failure] = []
+        columns: list[Sequence[Attribution | Failure]] = []
         for label, method in self.methods.items():
-            bars.begin(source.name if len(self.methods) == 1 else f"{source.name} · {label}", method.passes)
+            bars.begin(name if len(self.methods) == 1 else f"{name} · {label}", method.passes)
             try:
-                cells.append(replace(self._explain(x, method, key, bars), names=(source.name,)))
+                columns.append([replace(one, names=(name,)) for one in self._explain(x, method, key, bars)])
             except SmoothGradError as error:
-                cells.append(Failure(type(error).__name__, str(error)))
+                columns.append([Failure(type(error).__name__, str(error))] * len(asked))
             bars.end()
-        return Row(source.name, tuple(cells))
+        return [Row(source.title, cells) for source, cells in zip(asked, zip(*columns, strict=True), strict=True)]
 
     def _explain(self, x: Tensor, method: Explainer, key: int, bars: Bars) -> Attribution:
         from smoothgrad.explain import explain

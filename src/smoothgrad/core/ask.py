@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,31 +14,41 @@ from smoothgrad.core.shapes import Rows, Scores
 from smoothgrad.errors import BadModel, NonFinite, NotDifferentiable, UnsupportedModel
 
 
-def output_of(model: nn.Module, query: Query, schedule: Schedule) -> Tensor:
+def output_of(model: nn.Module, query: Query) -> Tensor:
     """The model's output for the rows, (N, ...); an output object with `.logits` is unwrapped. One call, all rows."""
     # Copies: a network that normalises its input in place must not write into the caller's rows, nor into the next draw's.
     inputs = (part.clone() for part in (query.x, *query.context))
-    with _autocast(query, schedule):
-        output = model(*inputs)
+    output = model(*inputs)
     output = getattr(output, "logits", output)
     if not isinstance(output, Tensor):
         raise BadModel(
-            f"{type(model).__name__} returned {type(output).__name__}; it must return a tensor or an object with "
+            f"{called(model)} returned {type(output).__name__}; it must return a tensor or an object with "
             ".logits: wrap it in a module whose forward picks the output to explain"
         )
     if output.ndim == 0 or len(output) != len(query):
         raise BadModel(
-            f"{type(model).__name__} returned shape {tuple(output.shape)} for {len(query)} rows; the first dimension "
+            f"{called(model)} returned shape {tuple(output.shape)} for {len(query)} rows; the first dimension "
             "of its output must be the rows"
         )
-    return output.to(query.x.dtype) if schedule.autocast else output
+    return output
+
+
+def called(model: nn.Module) -> str:
+    """What its owner calls a model: the name of its class, or of that of the network which it stands for."""
+    name = getattr(model, "asked_as", None)
+    return name if isinstance(name, str) else type(model).__name__
+
+
+def outputs(model: nn.Module, query: Query, schedule: Schedule) -> Tensor:
+    """The model's output for the rows, (N, ...), without gradients, chunk by chunk."""
+    with torch.no_grad():
+        return _in_chunks(query, schedule, lambda part: output_of(model, part))
 
 
 def scores(model: nn.Module, query: Query, schedule: Schedule) -> Scores:
     """The score of each row (N,), without gradients, chunk by chunk."""
     with torch.no_grad():
-        parts = [part.scores(output_of(model, part, schedule)) for part in query.split(schedule.chunk)]
-    return torch.cat(parts)
+        return _in_chunks(query, schedule, lambda part: part.scores(output_of(model, part)))
 
 
 def gradients(
@@ -47,29 +57,99 @@ def gradients(
     """d score_i / d x_i, (N, *S), chunk by chunk. Rows must not influence each other, as in eval mode.
 
     `watch` is shown the score of each chunk before its gradient is taken. The parameters' own gradients are neither computed
-    nor touched. Raises `NotDifferentiable`.
+    nor touched. Rows that ask about the same point for several targets share the forward pass. Raises `NotDifferentiable`.
     """
-    return torch.cat([_gradient(model, part, schedule, watch) for part in query.split(schedule.chunk)])
+    return _in_chunks(query, schedule, lambda part: _gradient(model, part, watch), timed=True)
 
 
-def _gradient(model: nn.Module, query: Query, schedule: Schedule, watch: Callable[[Tensor], None]) -> Rows:
-    x = query.x.detach().requires_grad_()
+def _in_chunks(query: Query, schedule: Schedule, ask: Callable[[Query], Tensor], *, timed: bool = False) -> Tensor:
+    """The answers for all rows, as many at a time as the schedule says; fewer, and again, when memory runs out."""
+    answers: list[Tensor] = []
+    start = 0
+    while start < len(query):
+        part = query.rows(slice(start, start + schedule.chunk * query.twins))
+        begun = schedule.begin() if timed else None
+        fitted = True
+        try:
+            answers.append(ask(part))
+        except (RuntimeError, MemoryError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            schedule.halve(error)
+            fitted = False
+        if fitted:
+            schedule.end(begun, -(-len(part) // query.twins))
+            start += len(part)
+        elif query.x.is_cuda:
+            torch.cuda.empty_cache()  # not before the error has been let go, and what it held
+    return answers[0] if len(answers) == 1 else torch.cat(answers)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """A GPU's allocator has an error of its own; those of a CPU and of MPS have only their words."""
+    words = str(error)
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
+        said in words for said in ("can't allocate memory", "out of memory")
+    )
+
+
+class _Turn(NamedTuple):
+    """Rows that each ask about another point, and where their points are."""
+
+    rows: Tensor | slice
+    places: Tensor | slice
+
+
+def _gradient(model: nn.Module, query: Query, watch: Callable[[Tensor], None]) -> Rows:
+    """One forward pass at the points, and a backward pass for each turn of the rows that share them."""
+    points, turns = _points_and_turns(query)
+    x = points.x.detach().requires_grad_()
     with torch.enable_grad():
-        score = query.with_x(x).scores(output_of(model, query.with_x(x), schedule)).sum()
-    if not score.requires_grad:
-        raise NotDifferentiable(_independent(model))
-    watch(score)
+        output = output_of(model, points.with_x(x))
+    gradient = torch.empty_like(query.x) if len(turns) > 1 else query.x
+    for number, (rows, places) in enumerate(turns, start=1):
+        asked = query.rows(rows)
+        with torch.enable_grad():
+            score = asked.scores(output[places]).sum()
+        if not score.requires_grad:
+            raise NotDifferentiable(_independent(model))
+        watch(score)
+        answer = _backward(model, score, x, again=number < len(turns))[places]
+        _check_finite(answer, asked)
+        if len(turns) == 1:
+            return answer
+        gradient[rows] = answer
+    return gradient
+
+
+def _points_and_turns(query: Query) -> tuple[Query, list[_Turn]]:
+    """The points that rows ask about, each once, and the rows in turns of one question for each point."""
+    if query.twins == 1:
+        return query, [_Turn(slice(None), slice(None))]
+    same = (query.row[1:] == query.row[:-1]).to(query.x.device) & (query.x[1:] == query.x[:-1]).flatten(1).all(1)
+    new = torch.cat([same.new_ones(1), ~same])
+    first, place = new.nonzero().flatten(), new.cumsum(0) - 1
+    number = torch.arange(len(query), device=place.device) - first[place]  # of the question about its point: 0, 1, ...
+    turns = [(number == turn).nonzero().flatten() for turn in range(int(number.max()) + 1)]
+    return query.rows(first), [_Turn(rows, place[rows]) for rows in turns]
+
+
+def _backward(model: nn.Module, score: Tensor, x: Tensor, *, again: bool) -> Rows:
     try:
-        (gradient,) = torch.autograd.grad(score, x, allow_unused=True)
+        (gradient,) = torch.autograd.grad(score, x, allow_unused=True, retain_graph=again)
     except RuntimeError as error:
         if "checkpoint" not in str(error).lower():
             raise
         raise UnsupportedModel(
-            f"{type(model).__name__} has checkpoints of the reentrant kind, which give no gradient of the input "
+            f"{called(model)} has checkpoints of the reentrant kind, which give no gradient of the input "
             "alone; make them with torch.utils.checkpoint.checkpoint(..., use_reentrant=False)"
         ) from error
     if gradient is None:
         raise NotDifferentiable(_independent(model))
+    return gradient.detach().contiguous()  # a network laid out channels-last answers in that layout
+
+
+def _check_finite(gradient: Rows, query: Query) -> None:
     broken = ~gradient.flatten(1).isfinite().all(1)
     if broken.any():
         row = int(query.row[broken.nonzero()[0, 0].cpu()])
@@ -77,17 +157,10 @@ def _gradient(model: nn.Module, query: Query, schedule: Schedule, watch: Callabl
             f"the gradient of row {row} holds NaN or infinity; look for sqrt(0), log(0), "
             "division by zero or a norm of zeros in the network, or use float32 in place of a narrower type"
         )
-    return gradient.detach()
 
 
 def _independent(model: nn.Module) -> str:
     return (
-        f"the score of {type(model).__name__} does not depend on the input in a way that can be differentiated; look for "
+        f"the score of {called(model)} does not depend on the input in a way that can be differentiated; look for "
         "argmax, comparisons, .detach(), torch.no_grad() or NumPy in its forward pass or in the target"
     )
-
-
-def _autocast(query: Query, schedule: Schedule) -> AbstractContextManager[object]:
-    if schedule.autocast is None:
-        return nullcontext()
-    return torch.autocast(query.x.device.type, dtype=schedule.autocast)

@@ -17,7 +17,8 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from smoothgrad.core.moments import Estimate
+from smoothgrad.core.halving import Halving, gather, known
+from smoothgrad.core.moments import Estimate, Halves
 from smoothgrad.core.query import Query
 from smoothgrad.core.reduce import Mean, Reduction, Together
 from smoothgrad.core.sampler import Sampler, Until
@@ -71,6 +72,11 @@ class Explainer(Value, ABC):
 
     def change(self, model: nn.Module, query: Query, schedule: Schedule) -> Tensor | None:
         """What a map of each row should sum to (N,), where the method promises it: score(x) - score(baseline)."""
+        return None
+
+    def freedom(self, draws: Tensor) -> Tensor | None:
+        """The degrees of freedom of the standard error of so many draws (N,): independent blocks of draws, less one; None where
+        there is no standard error."""
         return None
 
     @property
@@ -185,6 +191,10 @@ class Over(Explainer):
     def cost(self, draws: Tensor) -> Tensor:
         return self.sampler.passes + draws * self.inner.passes
 
+    def freedom(self, draws: Tensor) -> Tensor | None:
+        known = self.reduction.has_stderr or isinstance(self.reduction, Together)  # some of its parts have one
+        return draws // self.sampler.block - 1 if self.sampler.random and known else None
+
     def check(self, query: Query) -> None:
         self.sampler.check(query)
         super().check(query)
@@ -197,7 +207,7 @@ class Over(Explainer):
         query = self.prepare(model, query, schedule)
         rows = torch.arange(len(query), device=query.x.device)  # those still at work
         settled: Estimate | None = None  # of all rows, once some have left
-        state: Any = None
+        state: Halving | None = None
         start = 0
         for look in self.sampler.looks():
             while start < look:
@@ -210,6 +220,7 @@ class Over(Explainer):
                 yield Partial(done, self.passes, read, self._judge(read))
             if start == self.sampler.most():
                 return
+            assert state is not None, "a look has draws before it"
             now = self._final(state)
             assert isinstance(self.sampler.count, Until), "only Until looks before the end"
             going = relative_error(now) > self.sampler.count.tolerance
@@ -218,19 +229,20 @@ class Over(Explainer):
                 return
             rows, query, state = rows[going], query.rows(going), state.rows(going)
 
-    def _step(self, state: Any, model: nn.Module, query: Query, draws: range, schedule: Schedule) -> Any:
+    def _step(self, state: Halving | None, model: nn.Module, query: Query, draws: range, schedule: Schedule) -> Halving:
         points, weight, direction = self.sampler.draw(query, draws)
         answers = self.inner.estimate(model, query.at(points, draws), schedule).value
         values = answers.view(len(draws), len(query), *answers.shape[1:])  # (k*N, *S) -> (k, N, *S)
         if direction is not None:
             values = values * direction
-        return self.reduction.update(state, values, weight, self.sampler.block)
+        number = draws.start // self.sampler.block
+        return gather(self.reduction, state, values, weight, self.sampler.block, number)
 
-    def _final(self, state: Any) -> Estimate:
-        estimate = self.reduction.final(state)
-        return estimate if self.sampler.random else estimate._replace(stderr=None)
+    def _final(self, state: Halving) -> Estimate:
+        estimate = known(self.reduction, state)
+        return estimate if self.sampler.random else estimate._replace(stderr=None, halves=None)
 
-    def _reader(self, state: Any, settled: Estimate | None, rows: Tensor) -> Callable[[], Estimate]:
+    def _reader(self, state: Halving, settled: Estimate | None, rows: Tensor) -> Callable[[], Estimate]:
         return lambda: place(self._final(state), settled, rows)
 
     def _judge(self, read: Callable[[], Estimate]) -> Callable[[], Tensor | None]:
@@ -276,18 +288,24 @@ class Then(Explainer):
     def cost(self, draws: Tensor) -> Tensor:
         return self.inner.cost(draws)
 
+    def freedom(self, draws: Tensor) -> Tensor | None:
+        return self.inner.freedom(draws)
+
     def partials(self, model: nn.Module, query: Query, schedule: Schedule) -> Iterator[Partial]:
         for partial in self.inner.partials(model, query, schedule):
             yield Partial(partial.done, partial.total, self._reader(partial, query), partial.converged)
 
     def _reader(self, partial: Partial, query: Query) -> Callable[[], Estimate]:
         def read() -> Estimate:
-            value, stderr, draws = partial.estimate()
+            value, stderr, draws, halves = partial.estimate()
             if value.ndim > query.x.ndim:  # (N, R, *S) from Together: each map for itself
                 value = torch.stack([self.finish(part, query) for part in value.unbind(1)], dim=1)
                 return Estimate(value, None, draws)
             error = None if stderr is None else self.finish.error(stderr, query)
-            return Estimate(self.finish(value, query), error, draws)
+            if halves is not None:
+                first, second = (self.finish(half, query) for half in halves[:2])
+                halves = Halves(first, second, halves.share)
+            return Estimate(self.finish(value, query), error, draws, halves)
 
         return read
 
@@ -311,7 +329,7 @@ def times_input(unit: str) -> str:
 def relative_error(estimate: Estimate) -> Tensor:
     """||stderr|| / ||value|| per row (N,): 0 for a map without error; infinite where the error is unknown, and for a map of zeros,
     which may only mean that no draw has met anything yet."""
-    value, stderr, _ = estimate
+    value, stderr = estimate.value, estimate.stderr
     if stderr is None:
         return torch.full((len(value),), torch.inf, device=value.device)
     error, size = stderr.flatten(1).norm(dim=1), value.flatten(1).norm(dim=1)
@@ -322,8 +340,13 @@ def place(now: Estimate, settled: Estimate | None, rows: Tensor) -> Estimate:
     """The estimate of all rows: those at work (`rows`) as they stand now, the others as they were left."""
     if settled is None:
         return now
-    stderr = None
+
+    def put(before: Tensor, after: Tensor) -> Tensor:
+        return before.index_copy(0, rows, after)
+
+    stderr = halves = None
     if settled.stderr is not None and now.stderr is not None:
-        stderr = settled.stderr.index_copy(0, rows, now.stderr)
-    value, draws = settled.value.index_copy(0, rows, now.value), settled.draws.index_copy(0, rows, now.draws)
-    return Estimate(value, stderr, draws)
+        stderr = put(settled.stderr, now.stderr)
+    if settled.halves is not None and now.halves is not None:
+        halves = Halves(*map(put, settled.halves, now.halves))
+    return Estimate(put(settled.value, now.value), stderr, put(settled.draws, now.draws), halves)

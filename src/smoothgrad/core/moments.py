@@ -23,6 +23,15 @@ class Estimate(NamedTuple):
     value: Tensor  # (N, *S), or (N, R, *S) from Together
     stderr: Tensor | None  # like value
     draws: Tensor  # (N,) how many draws each row's map is made of
+    halves: Halves | None = None  # the same of two halves of the draws, where that tells how two seeds would agree
+
+
+class Halves(NamedTuple):
+    """The maps of two halves of the draws, every other block: two independent answers to the same question."""
+
+    first: Tensor  # (N, *S)
+    second: Tensor  # (N, *S)
+    share: Tensor  # (N,) of the draws that went into the first
 
 
 class State(ABC):

@@ -39,6 +39,7 @@ class Query:
     context: tuple[Tensor, ...] = ()  # other inputs of the model
     baseline: Baselines | None = None  # (N, B, *S) what a path starts from, set by the path's `prepare`
     scorer: Scorer = pick  # output, target -> one score per row
+    twins: int = 1  # how many rows next to each other may ask about the same point, for several targets
 
     @staticmethod
     def of(
@@ -70,9 +71,10 @@ class Query:
         return self.x.shape[1:]
 
     def at(self, points: Points, draws: range) -> Query:
-        """The same questions asked at points (k, N, *S), one for each draw: k * N rows. The ONLY place where rows are repeated.
+        """The same questions asked at points (k, N, *S), one for each draw: k * N rows.
 
-        Each repeated row gets a key of its own, so that a sampler inside a sampler draws afresh for each.
+        The ONLY place where rows are repeated for draws. Each repeated row gets a key of its own, so that a sampler inside a
+        sampler draws afresh for each.
         """
         k = len(draws)
         keys = torch.stack([mix(self.key, torch.full_like(self.key, draw + 1)) for draw in draws])
@@ -85,6 +87,25 @@ class Query:
             inputs=self.inputs,
             context=tuple(_repeat(part, k) for part in self.context),
             scorer=self.scorer,
+            twins=self.twins,
+        )
+
+    def for_each(self, targets: Targets) -> Query:
+        """Every row asked for each of T targets (N, T, ...), next to each other: N * T rows, at the same points."""
+        times = targets.shape[1]
+
+        def copies(rows: Tensor) -> Tensor:
+            return rows.repeat_interleave(times, 0)
+
+        return replace(
+            self,
+            x=copies(self.x),
+            origin=copies(self.origin),
+            target=targets.flatten(0, 1),  # (N, T, ...) -> (N*T, ...)
+            key=copies(self.key),
+            row=copies(self.row),
+            context=tuple(map(copies, self.context)),
+            twins=times,
         )
 
     def rows(self, index: Tensor | slice) -> Query:
@@ -100,6 +121,7 @@ class Query:
             context=tuple(part[index] for part in self.context),
             baseline=None if self.baseline is None else self.baseline[index],
             scorer=self.scorer,
+            twins=self.twins,
         )
 
     def split(self, size: int) -> Iterator[Query]:

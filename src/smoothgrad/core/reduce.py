@@ -23,6 +23,7 @@ class Reduction(Value, ABC, Generic[S]):
 
     has_stderr: bool = False  # is the standard error of the result known?
     unsigned: bool = False  # can the result never be negative?
+    averages: bool = True  # does its error fall with the number of draws as that of a mean does?
 
     @property
     def weighted(self) -> bool:
@@ -43,6 +44,10 @@ class Reduction(Value, ABC, Generic[S]):
         """Take in k more draws: values (k, N, *S), weight (k,). k is a multiple of `block`."""
 
     @abstractmethod
+    def merge(self, state: S, other: S) -> S:
+        """What would be remembered of both sets of draws."""
+
+    @abstractmethod
     def final(self, state: S) -> Estimate:
         """The map of the draws so far."""
 
@@ -50,64 +55,67 @@ class Reduction(Value, ABC, Generic[S]):
 # --- means ------------------------------------------------------------------------------------------------------------
 
 
-def _gather(state: Moments | None, values: Points, weight: Weights, block: int) -> Moments:
-    chunk = Moments.of(values, weight, block)
-    return chunk if state is None else state.merge(chunk)
+class Averaged(Reduction[Moments]):
+    """The mean over draws of a function of each: what Mean, SquareMean and SignAgreement share."""
+
+    has_stderr = True
+    weighted = True
+
+    @staticmethod
+    @abstractmethod
+    def of(values: Points) -> Points:
+        """The function."""
+
+    def update(self, state: Moments | None, values: Points, weight: Weights, block: int) -> Moments:
+        chunk = Moments.of(self.of(values), weight, block)
+        return chunk if state is None else state.merge(chunk)
+
+    def merge(self, state: Moments, other: Moments) -> Moments:
+        return state.merge(other)
+
+    def final(self, state: Moments) -> Estimate:
+        return state.estimate()
 
 
 @final
 @dataclass(frozen=True, repr=False)
-class Mean(Reduction[Moments]):
+class Mean(Averaged):
     """The mean over draws, with its standard error s / sqrt(n). SmoothGrad's reduction (Smilkov et al. 2017).
 
     Also the weighted mean of a quadrature rule, whose weights sum to one.
     """
 
-    has_stderr = True
-    weighted = True
-
-    def update(self, state: Moments | None, values: Points, weight: Weights, block: int) -> Moments:
-        return _gather(state, values, weight, block)
-
-    def final(self, state: Moments) -> Estimate:
-        return state.estimate()
+    @staticmethod
+    def of(values: Points) -> Points:
+        return values
 
 
 @final
 @dataclass(frozen=True, repr=False)
-class SquareMean(Reduction[Moments]):
+class SquareMean(Averaged):
     """The mean of squares over draws, E[v^2], never negative; with its standard error. SmoothGrad squared (Hooker 2019)."""
 
     unsigned = True
-    has_stderr = True
-    weighted = True
 
     def unit(self, unit: str) -> str:
         return f"({unit})²"
 
-    def update(self, state: Moments | None, values: Points, weight: Weights, block: int) -> Moments:
-        return _gather(state, values.square(), weight, block)
-
-    def final(self, state: Moments) -> Estimate:
-        return state.estimate()
+    @staticmethod
+    def of(values: Points) -> Points:
+        return values.square()
 
 
 @final
 @dataclass(frozen=True, repr=False)
-class SignAgreement(Reduction[Moments]):
+class SignAgreement(Averaged):
     """The mean sign over draws, in [-1, 1]: +1 where every draw is positive, 0 where they are split evenly."""
-
-    has_stderr = True
-    weighted = True
 
     def unit(self, unit: str) -> str:
         return "mean sign"
 
-    def update(self, state: Moments | None, values: Points, weight: Weights, block: int) -> Moments:
-        return _gather(state, values.sign(), weight, block)
-
-    def final(self, state: Moments) -> Estimate:
-        return state.estimate()
+    @staticmethod
+    def of(values: Points) -> Points:
+        return values.sign()
 
 
 # --- variance ---------------------------------------------------------------------------------------------------------
@@ -133,6 +141,9 @@ class Variance(Reduction[Powers]):
     def update(self, state: Powers | None, values: Points, weight: Weights, block: int) -> Powers:
         chunk = Powers.of(values, weight, block)
         return chunk if state is None else state.merge(chunk)
+
+    def merge(self, state: Powers, other: Powers) -> Powers:
+        return state.merge(other)
 
     def final(self, state: Powers) -> Estimate:
         n, mean_error = state.draws, state.blocks.stderr()
@@ -171,9 +182,10 @@ class GeometricMean(Reduction[Logs]):
         zero = values == 0
         log = values.abs().where(~zero, 1.0).log().sum(0)
         chunk = Logs(len(values), log, values.sign().sum(0), zero.any(0))
-        if state is None:
-            return chunk
-        return Logs(state.draws + chunk.draws, state.log + chunk.log, state.sign + chunk.sign, state.zero | chunk.zero)
+        return chunk if state is None else self.merge(state, chunk)
+
+    def merge(self, state: Logs, other: Logs) -> Logs:
+        return Logs(state.draws + other.draws, state.log + other.log, state.sign + other.sign, state.zero | other.zero)
 
     def final(self, state: Logs) -> Estimate:
         size = (state.log / state.draws).exp() * state.sign.sign()
@@ -196,12 +208,14 @@ class Max(Reduction[Largest]):
     """The largest absolute value over draws, never negative. Grows with the number of draws: an extreme, no average."""
 
     unsigned = True
+    averages = False
 
     def update(self, state: Largest | None, values: Points, weight: Weights, block: int) -> Largest:
-        size = values.abs().amax(0)
-        if state is None:
-            return Largest(len(values), size)
-        return Largest(state.draws + len(values), torch.maximum(state.size, size))
+        chunk = Largest(len(values), values.abs().amax(0))
+        return chunk if state is None else self.merge(state, chunk)
+
+    def merge(self, state: Largest, other: Largest) -> Largest:
+        return Largest(state.draws + other.draws, torch.maximum(state.size, other.size))
 
     def final(self, state: Largest) -> Estimate:
         return Estimate(state.size, None, count(state.size, state.draws))
@@ -211,7 +225,7 @@ class Max(Reduction[Largest]):
 @dataclass(frozen=True)
 class Groups(State):
     draws: int
-    blocks: int
+    counts: tuple[int, ...]  # how many blocks each of the G groups has
     sums: Tensor  # (N, G, *S) sums of block means
 
     def rows(self, index: Tensor) -> Groups:
@@ -223,7 +237,7 @@ class Groups(State):
 class MedianOfMeans(Reduction[Groups]):
     """The median of the means of `groups` equal groups of draws: robust to rare large draws, and it streams.
 
-    Block j of draws goes to group j mod groups. With an even number of groups, the mean of the two middle ones.
+    Blocks of draws go to the groups in turn. With an even number of groups, the mean of the two middle ones.
     """
 
     groups: int = 8
@@ -237,16 +251,23 @@ class MedianOfMeans(Reduction[Groups]):
         means = values.unflatten(0, (-1, block)).mean(1)  # (k/b, N, *S)
         if state is None:
             rows, *shape = means.shape[1:]
-            state = Groups(0, 0, means.new_zeros(rows, self.groups, *shape))
-        place = (torch.arange(len(means), device=means.device) + state.blocks) % self.groups
-        sums = state.sums.index_add(1, place, means.movedim(0, 1))
-        return Groups(state.draws + len(values), state.blocks + len(means), sums)
+            state = Groups(0, (0,) * self.groups, means.new_zeros(rows, self.groups, *shape))
+        turn = [(sum(state.counts) + place) % self.groups for place in range(len(means))]
+        sums = state.sums.index_add(1, torch.tensor(turn, device=means.device), means.movedim(0, 1))
+        counts = tuple(before + turn.count(group) for group, before in enumerate(state.counts))
+        return Groups(state.draws + len(values), counts, sums)
+
+    def merge(self, state: Groups, other: Groups) -> Groups:
+        # The other's groups from the middle on: so that two sets of few draws fill all groups between them.
+        half = -(-self.groups // 2)
+        counts = tuple(count + other.counts[group - half] for group, count in enumerate(state.counts))
+        return Groups(state.draws + other.draws, counts, state.sums + other.sums.roll(half, 1))
 
     def final(self, state: Groups) -> Estimate:
-        used = min(state.blocks, self.groups)
-        counts = torch.tensor([len(range(g, state.blocks, self.groups)) for g in range(used)])
-        shape = (1, used, *([1] * (state.sums.ndim - 2)))
-        means = state.sums[:, :used] / counts.to(state.sums).view(shape)
+        used = [group for group, count in enumerate(state.counts) if count]
+        counts = torch.tensor([state.counts[group] for group in used])
+        shape = (1, len(used), *([1] * (state.sums.ndim - 2)))
+        means = state.sums[:, used] / counts.to(state.sums).view(shape)
         return Estimate(_middle(means), None, count(means, state.draws))
 
 
@@ -268,17 +289,21 @@ class Kept(State):
         return torch.cat(self.pieces).movedim(0, 1).sort(dim=1).values
 
 
-def _keep(state: Kept | None, values: Tensor) -> Kept:
-    return Kept((values,) if state is None else (*state.pieces, values))
+class Sorted(Reduction[Kept]):
+    """Order statistics, exactly: what Median and TrimmedMean share."""
+
+    def update(self, state: Kept | None, values: Points, weight: Weights, block: int) -> Kept:
+        chunk = Kept((values,))
+        return chunk if state is None else self.merge(state, chunk)
+
+    def merge(self, state: Kept, other: Kept) -> Kept:
+        return Kept((*state.pieces, *other.pieces))
 
 
 @final
 @dataclass(frozen=True, repr=False)
-class Median(Reduction[Kept]):
+class Median(Sorted):
     """The median over draws; of an even number, the mean of the two middle ones. Keeps all draws: memory grows with n."""
-
-    def update(self, state: Kept | None, values: Points, weight: Weights, block: int) -> Kept:
-        return _keep(state, values)
 
     def final(self, state: Kept) -> Estimate:
         ranked = state.sorted()
@@ -287,7 +312,7 @@ class Median(Reduction[Kept]):
 
 @final
 @dataclass(frozen=True, repr=False)
-class TrimmedMean(Reduction[Kept]):
+class TrimmedMean(Sorted):
     """The mean without the lowest and the highest `fraction` of draws each. Keeps all draws: memory grows with n."""
 
     fraction: float = 0.1
@@ -296,9 +321,6 @@ class TrimmedMean(Reduction[Kept]):
         super().__post_init__()
         if not 0 <= self.fraction < 0.5:
             raise BadMethod(f"TrimmedMean needs 0 <= fraction < 0.5, got {self.fraction}")
-
-    def update(self, state: Kept | None, values: Points, weight: Weights, block: int) -> Kept:
-        return _keep(state, values)
 
     def final(self, state: Kept) -> Estimate:
         ranked = state.sorted()
@@ -330,6 +352,8 @@ class Together(Reduction[States]):
 
     reductions: tuple[Reduction[Any], ...]
 
+    averages = False  # several maps: each would have an agreement of its own
+
     def __init__(self, *reductions: Reduction[Any]) -> None:
         if not reductions or any(isinstance(part, Together) for part in reductions):
             raise BadMethod("Together takes one or more reductions, none of them a Together itself")
@@ -352,6 +376,10 @@ class Together(Reduction[States]):
         return States(
             tuple(part.update(was, values, weight, block) for part, was in zip(self.reductions, before, strict=True))
         )
+
+    def merge(self, state: States, other: States) -> States:
+        both = zip(self.reductions, state.parts, other.parts, strict=True)
+        return States(tuple(part.merge(one, two) for part, one, two in both))
 
     def final(self, state: States) -> Estimate:
         parts = [part.final(was) for part, was in zip(self.reductions, state.parts, strict=True)]

@@ -59,7 +59,12 @@ class Sampler(Value, ABC):
 
     @property
     def block(self) -> int:
-        """How many consecutive draws depend on each other: 2 for antithetic pairs."""
+        """How many consecutive draws depend on each other: 2 for antithetic pairs, 8 for a Latin hypercube."""
+        return 1
+
+    @property
+    def mirrored(self) -> int:
+        """How many consecutive draws mirror each other, so that all else must be the same for them: 2 for antithetic pairs."""
         return 1
 
     @property

@@ -2,31 +2,88 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from typing import final
 
 import torch
 
-# Elements of input in one model call. Small chunks beat large ones on a CPU (measured: ResNet-50 takes 2.9 s at 4 rows of
-# 3 x 224 x 224, 4.3 s at 16): activations stay in the cache, and memory stays small.
+from smoothgrad.errors import OutOfMemory
+
+# Elements of input in one model call, to begin with. Small chunks beat large ones on a CPU: activations stay in the cache, and
+# memory stays small (measured: ResNet-50 takes 2.9 s at 4 rows of 3 x 224 x 224, 4.3 s at 16).
 ELEMENTS = 4 * 3 * 224 * 224
+BETTER = 0.95  # a size must take at most this share of another's time per row to be preferred to it
+LARGEST = 4  # times the size begun with: more rows than that are not tried, for the sake of memory
 
 
-@dataclass(frozen=True)
+@final
 class Schedule:
-    """`chunk`: the largest number of rows in one model call. `autocast`: the type of the model's arithmetic, if not its own."""
+    """How many rows go into one model call: `chunk` at most.
 
-    chunk: int
-    autocast: torch.dtype | None = None
+    It changes for two reasons. When memory runs out it is halved. And with a `clock`, in seconds, the first calls are timed:
+    smaller and larger sizes are tried in turn, and the one that takes least time per row stays. All calls count.
+    """
+
+    def __init__(self, chunk: int, clock: Callable[[], float] | None = None) -> None:
+        self.chunk = chunk
+        self._clock = clock
+        self._begun = chunk
+        self._limit = LARGEST * chunk
+        self._times: dict[int, list[float]] = {}  # seconds per row, by size
 
     @staticmethod
-    def for_rows(shape: torch.Size) -> Schedule:
-        """A cautious choice for rows of this shape: about four ImageNet pictures' worth, 256 rows at most.
+    def for_rows(shape: torch.Size, clock: Callable[[], float] | None = None) -> Schedule:
+        """A cautious beginning for rows of this shape: about four ImageNet pictures' worth, 256 rows at most.
 
         >>> Schedule.for_rows(torch.Size([3, 224, 224])).chunk
         4
         """
-        return Schedule(min(256, max(1, ELEMENTS // max(1, shape.numel()))))
+        return Schedule(min(256, max(1, ELEMENTS // max(1, shape.numel()))), clock)
+
+    def one_by_one(self) -> Schedule:
+        """The same for what must see each row alone."""
+        return Schedule(1)
 
     def draws_at_once(self, rows: int, block: int) -> int:
         """How many draws of `rows` rows fill a chunk: a multiple of the sampler's block, and at least one block."""
         return max(1, self.chunk // max(1, rows * block)) * block
+
+    def begin(self) -> float | None:
+        """The time before a call, while sizes are being compared."""
+        return self._clock() if self._clock is not None else None
+
+    def end(self, begun: float | None, rows: int) -> None:
+        """After a call of so many rows. The first of each size is not counted: it prepares what the later ones find."""
+        if begun is None or self._clock is None or 2 * rows <= self.chunk:  # a remainder
+            return
+        self._times.setdefault(self.chunk, []).append((self._clock() - begun) / rows)
+        if len(self._times[self.chunk]) >= 2:
+            self._move()
+
+    def halve(self, error: Exception) -> None:
+        """After a call for which memory did not suffice. Raises `OutOfMemory` where a call has a single row."""
+        if self.chunk == 1:
+            raise OutOfMemory(
+                f"memory does not suffice for one row ({str(error).splitlines()[0]}); use smaller inputs, a smaller "
+                'network, or precision="bfloat16"'
+            ) from error
+        self.chunk //= 2
+        self._clock = None
+
+    def _move(self) -> None:
+        """On to the next size to try; or to the best, when there is none."""
+        best = self._begun
+        for size in sorted(self._times, key=lambda size: abs(size - self._begun)):
+            if len(self._times[size]) >= 2 and self._seconds(size) < BETTER * self._seconds(best):
+                best = size
+        # Downhill from where it began: smaller first, which costs no memory; larger only where smaller was no better.
+        smaller, larger = max(1, best // 2), 2 * best
+        if smaller not in self._times and best <= self._begun:
+            self.chunk = smaller
+        elif larger not in self._times and larger <= self._limit and best >= self._begun:
+            self.chunk = larger
+        else:
+            self.chunk, self._clock = best, None
+
+    def _seconds(self, size: int) -> float:
+        return min(self._times[size][1:], default=float("inf"))

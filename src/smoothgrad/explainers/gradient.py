@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import final
 
 import torch
@@ -41,7 +41,7 @@ class Gradient(Explainer):
 
     def partials(self, model: nn.Module, query: Query, schedule: Schedule) -> Iterator[Partial]:
         if self.rule.row_by_row:
-            schedule = replace(schedule, chunk=1)
+            schedule = schedule.one_by_one()
         with self.rule.active(model) as watch:
             maps = gradients(model, query, schedule, watch)
         draws = torch.ones(len(query), dtype=torch.int64, device=maps.device)

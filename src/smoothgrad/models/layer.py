@@ -9,8 +9,10 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from smoothgrad.core.ask import called
 from smoothgrad.errors import BadInput, BadModel, UnknownName, UnsupportedModel, nearest
 from smoothgrad.models.network import Network
+from smoothgrad.models.prepare import Prepared
 
 
 def at(model: nn.Module, layer: str | nn.Module) -> LayerView:
@@ -27,6 +29,7 @@ def at(model: nn.Module, layer: str | nn.Module) -> LayerView:
     (torch.Size([4, 3]), True)
     """
     inner = model.net if isinstance(model, Network) else model
+    inner = inner.net if isinstance(inner, Prepared) else inner
     if isinstance(inner, torch.jit.ScriptModule):
         raise UnsupportedModel(
             f"{type(inner).__name__} is scripted or traced: its layers cannot be seen from; pass the plain module"
@@ -60,6 +63,11 @@ class LayerView(nn.Module):
         self._layer = (layer,)
         # The view is in the mode that the network is in; `train` would change the network's own parts.
         self.training = model.training
+
+    @property
+    def asked_as(self) -> str:
+        """What errors call it: the network."""
+        return called(self.model)
 
     @torch.no_grad()
     def capture(self, x: Tensor, *context: object) -> Tensor:

@@ -225,7 +225,7 @@ def _cells(anchor: str, row: Row, comparison: Comparison, look: Look, *, one_que
             passes=f"{int(cell.passes[0]):,}",
             seconds=decimal(float(cell.provenance["seconds"])),
             recipe=cell.recipe,
-            snippet=snippet(cell, row.name),
+            snippet=snippet(cell, cell.names[0] if cell.names else row.name),
         )
 
 
@@ -249,7 +249,7 @@ def _facts(comparison: Comparison, made: Sequence[Attribution]) -> tuple[tuple[s
         for name, value in (
             ("Network", "; ".join(networks)),
             ("Seen from layer", ", ".join(layers)),
-            ("Pictures" if any(result.x.ndim == 4 for result in made) else "Rows", str(len(comparison.rows))),
+            ("Pictures" if any(result.x.ndim == 4 for result in made) else "Rows", str(_pictures(comparison))),
             ("Methods", str(len(comparison.labels))),
             ("Seed", ", ".join(seeds)),
         )
@@ -257,13 +257,20 @@ def _facts(comparison: Comparison, made: Sequence[Attribution]) -> tuple[tuple[s
     )
 
 
+def _pictures(comparison: Comparison) -> int:
+    """Rows, but one for all those that ask different targets of the same picture, which bears the same name in each."""
+    first = [next(_made([row]), None) for row in comparison.rows]
+    return len({one.names if one and one.names else place for place, one in enumerate(first)})
+
+
 def _versions(made: Sequence[Attribution]) -> tuple[tuple[str, str], ...]:
     names = (("smoothgrad", "smoothgrad"), ("torch", "torch"), ("Python", "python"), ("machine", "machine"))
-    more = (("device", "device"), ("precision", "dtype"))
+    more = (("device", "device"), ("precision", "dtype"), ("private copy", "prepared"))
     found = [result.provenance for result in made]
-    return tuple(
-        (name, ", ".join(dict.fromkeys(str(one[key]) for one in found))) for name, key in (*names, *more) if found
-    )
+    told = {
+        name: dict.fromkeys(str(one[key]) for one in found if one.get(key) is not None) for name, key in (*names, *more)
+    }
+    return tuple((name, "; ".join(values)) for name, values in told.items() if values)
 
 
 def _sources(comparison: Comparison) -> tuple[Source, ...]:
@@ -348,6 +355,13 @@ def _reading(look: Look, made: Sequence[Attribution], sections: Sequence[Section
             "different seeds then agree to about 1 − r² (the cosine between them: 1 is the same map, 0 none in common). "
             f"Up to {SETTLED:g} a map is called settled. Four times the draws halve the error.",
         )
+        if any(result.reproducibility is not None for result in made):
+            yield (
+                "A fresh seed would correlate",
+                "as strongly as the number says, pixel by pixel: 1 is the same picture, 0 another one. It is found without a "
+                "second run: the draws are split into halves, the maps of the halves are correlated, and from that follows the "
+                "correlation of two whole maps (Spearman 1910, Brown 1910).",
+            )
         yield (
             "What it does not say:",
             "whether the method is right, or the network. A map may be settled and still mislead; and a map without any "
@@ -394,4 +408,10 @@ def _scale_words(look: Look) -> str:
         said.append("Shown is map × input: where the input is zero, nothing shows.")
     if look.overlay:
         said.append("The stronger a value, the more its colour covers the grey picture.")
+    if look.fdr is not None:
+        said.append(
+            f"Shown is what differs from zero at a false-discovery rate of {100 * look.fdr:.3g} %: of what is shown, about that "
+            "share is chance (Benjamini and Hochberg 1995). What does not is hatched, or pale in bars and lines. Maps that "
+            "cannot be tested so, for want of a standard error or because they are never negative, are shown whole."
+        )
     return " ".join(said)

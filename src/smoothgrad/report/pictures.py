@@ -15,7 +15,7 @@ from smoothgrad.result import Attribution
 from smoothgrad.view.colour import Palette, Pixels, overlay, palette, rgb, scale_bar
 from smoothgrad.view.figure import alone
 from smoothgrad.view.look import Look
-from smoothgrad.view.panels import ErrorPanel, MapPanel, Panel, PicturePanel, Scale
+from smoothgrad.view.panels import ErrorPanel, MapPanel, Panel, PicturePanel, Scale, how_sure
 from smoothgrad.view.planes import limit as limit_of
 from smoothgrad.view.planes import remark
 from smoothgrad.view.plots import BAND, FeaturesPanel, SignalPanel
@@ -149,7 +149,8 @@ def panel_of(result: Attribution) -> MapPanel | FeaturesPanel | SignalPanel | No
 def _said(panel: Panel, look: Look) -> str:
     """What is said beneath a plot: what is left out of it, and whiskers. How sure it is, the page says already."""
     whiskers = isinstance(panel, FeaturesPanel) and panel.stderr is not None
-    said = [line for line in panel.remarks(look) if not line.startswith("relative error") and line != panel.note]
+    sure = how_sure(panel.sure) if isinstance(panel, FeaturesPanel | SignalPanel) else ""
+    said = [line for line in panel.remarks(look) if line not in (sure, panel.note)]
     return ", ".join([*said, *(["whiskers are 2 standard errors"] if whiskers else [])])
 
 
@@ -174,10 +175,16 @@ def _coloured(panel: Panel, look: Look, shared: dict[tuple[str, str], float], al
     pixels = colours(scale.values, limit)
     if look.overlay and isinstance(panel, MapPanel) and panel.beneath is not None:
         pixels = overlay(panel.beneath, scale.values, limit, look.of(unsigned=panel.unsigned))
+    tested = ""
+    if isinstance(panel, MapPanel):
+        pixels, tested = panel.hatched(pixels, look), panel.tested(look)
     marks = tuple(Mark(100 * place, text) for place, text in ends(scale.palette, limit, scale.values))
-    said = f"{alt}; {scale.label}, colours from {' to '.join((marks[0].text, marks[-1].text)) if limit else 'zero'}"
+    described = f"{alt}, {tested}" if tested else alt
+    said = (
+        f"{described}; {scale.label}, colours from {' to '.join((marks[0].text, marks[-1].text)) if limit else 'zero'}"
+    )
     bar = scale_bar(colours, len(colours.table), 1) if limit else colours.table[None, colours.zero : colours.zero + 1]
-    return Drawn(picture(pixels, said), png_uri(bar), marks, scale.label, remark(scale.values))
+    return Drawn(picture(pixels, said), png_uri(bar), marks, scale.label, tested or remark(scale.values))
 
 
 def _plotted(panel: Panel, look: Look, alt: str, said: str) -> Drawn:

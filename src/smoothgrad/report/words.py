@@ -16,6 +16,7 @@ from smoothgrad.samplers.baseline import Baseline
 from smoothgrad.view.scales import number
 
 SETTLED = 0.1  # the relative error that `Until` aims at
+CORRELATES = "a fresh seed would correlate"
 COMPLETE = 0.05  # Sundararajan et al. 2017 aim at a gap under 5 %
 
 
@@ -24,8 +25,9 @@ class Sure(NamedTuple):
 
     level: str  # "settled", ..., "unknown": also the name of its style on the page
     error: str  # the relative error as a number, or ""
-    agreement: float | None  # in [0, 1], about the cosine between this map and that of a fresh seed
+    agreement: float | None  # in [0, 1], with the map of a fresh seed: what is meant stands in `measured`
     meaning: str  # one or two sentences
+    measured: str = "agreement with another seed about"  # the words before the agreement
 
 
 # Up to which relative error: the level, and what a fresh seed would do. The words follow the expected agreement,
@@ -47,6 +49,7 @@ def sure(result: Attribution) -> Sure:
         agreement = 1 - r^2,
 
     since ||map||^2 is on average ||limit||^2 + ||stderr||^2. It falls as 1 / draws, which also says how many draws would do.
+    Where the result knows its reproducibility, the expected correlation taken from its own draws, that is told instead.
 
     >>> import smoothgrad as sg
     >>> net = sg.load("digits")
@@ -54,7 +57,9 @@ def sure(result: Attribution) -> Sure:
     'deterministic'
     """
     if result.relative_error is not None:
-        return of_error(float(result.relative_error[0]), int(result.draws[0]))
+        found = of_error(float(result.relative_error[0]), int(result.draws[0]))
+        again = math.nan if result.reproducibility is None else float(result.reproducibility[0])
+        return found if math.isnan(again) else found._replace(agreement=again, measured=CORRELATES)
     method = method_of(result)
     if method is None:
         return Sure("unknown", "", None, "This method does not tell how large a part chance has in its map.")

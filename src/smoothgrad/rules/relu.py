@@ -20,6 +20,7 @@ from torch.autograd.graph import Node
 from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
+from smoothgrad.core.ask import called
 from smoothgrad.errors import BadMethod, RuleDidNothing, UnsupportedModel
 from smoothgrad.rules.rule import Rule, Watch
 
@@ -44,7 +45,7 @@ class ReLURule(Rule):
             hooks.remove()
         if not hooks.reached:
             raise RuleDidNothing(
-                f"{self!r} found no ReLU in {type(model).__name__}: the map would be the plain gradient; "
+                f"{self!r} found no ReLU in {called(model)}: the map would be the plain gradient; "
                 "use gradient(), or a network with ReLUs"
             )
 
@@ -257,6 +258,6 @@ def _see_through(model: nn.Module, rule: Rule) -> None:
         )
         if kind:
             raise UnsupportedModel(
-                f"{name or type(model).__name__} is {kind}: {rule!r} cannot see its ReLUs; pass the plain module "
+                f"{name or called(model)} is {kind}: {rule!r} cannot see its ReLUs; pass the plain module "
                 "(for torch.compile: model._orig_mod; for model.compile(): a copy that was not compiled)"
             )

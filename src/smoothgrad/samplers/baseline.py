@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smoothgrad.core import noise as numbers
-from smoothgrad.core.ask import gradients, output_of
+from smoothgrad.core.ask import gradients, outputs
 from smoothgrad.core.query import Query, pick
 from smoothgrad.core.schedule import Schedule
 from smoothgrad.core.value import Data, Value
@@ -251,8 +251,7 @@ class Adversarial(Baseline):
         return _one(x)
 
     def _classes(self, model: nn.Module, query: Query, schedule: Schedule) -> tuple[Tensor, Tensor]:
-        with torch.no_grad():
-            output = torch.cat([output_of(model, part, schedule) for part in query.split(schedule.chunk)])
+        output = outputs(model, query, schedule)
         if output.ndim != 2 or output.shape[1] < 2:
             raise BadBaseline(
                 f"Adversarial needs an output of shape (rows, classes) with 2 classes or more, got {tuple(output.shape)}"

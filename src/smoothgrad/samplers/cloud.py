@@ -19,27 +19,37 @@ from smoothgrad.core import noise as numbers
 from smoothgrad.core.query import Query
 from smoothgrad.core.sampler import Draw, Sampler, Until
 from smoothgrad.errors import BadMethod, BadNoise, nearest
+from smoothgrad.samplers.spread import (
+    BLOCK,
+    GAUSSIAN,
+    LAPLACE,
+    UNIFORM,
+    Law,
+    Sampling,
+    check_sampling,
+    check_size,
+    spread,
+)
 
 Unit: TypeAlias = Literal["range", "channel", "absolute"]
 
 
-class Additive(Sampler):
-    """x + s e, with e of mean 0 and variance 1: what Gaussian, Uniform and Laplace share."""
+class Cloud(Sampler):
+    """Noise of a law around the input, its draws spread in one of several ways: what Additive and Multiplicative share."""
 
     noise: float
     samples: int | Until
-    unit: Unit
-    antithetic: bool
+    sampling: Sampling
 
-    @staticmethod
+    @property
     @abstractmethod
-    def standard(keys: Tensor, draws: range, shape: torch.Size) -> Tensor:
-        """e of mean 0 and variance 1, symmetric: (k, N, *shape) for keys (N,)."""
+    def law(self) -> Law:
+        """Of e."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_level(self, self.noise, self.samples, self.antithetic)
-        _check_unit(self, self.unit)
+        _check_level(self, self.noise, self.samples)
+        check_sampling(self, self.sampling, self.samples)
 
     @property
     def count(self) -> int | Until:
@@ -47,14 +57,35 @@ class Additive(Sampler):
 
     @property
     def block(self) -> int:
-        return 2 if self.antithetic else 1
+        return BLOCK[self.sampling]
+
+    @property
+    def mirrored(self) -> int:
+        return 2 if self.sampling == "antithetic" else 1
 
     def check(self, query: Query) -> None:
+        check_size(self, self.sampling, query.shape)
+
+    def standard(self, query: Query, draws: range) -> Tensor:
+        """e (k, N, *S) of mean 0 and variance 1, for each draw number, in the type of the rows and where they are."""
+        return spread(self.law, self.sampling, query.key, draws, query.shape, query.x.device).to(query.x)
+
+
+class Additive(Cloud):
+    """x + s e, with e of mean 0 and variance 1: what Gaussian, Uniform and Laplace share."""
+
+    unit: Unit
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_unit(self, self.unit)
+
+    def check(self, query: Query) -> None:
+        super().check(query)
         check_range(query, self.noise, self.unit)
 
     def draw(self, query: Query, draws: range) -> Draw:
-        e = _mirrored(self.standard, query, draws, self.antithetic)
-        return _equal(query.x + scale(query, self.noise, self.unit) * e)
+        return _equal(query.x + scale(query, self.noise, self.unit) * self.standard(query, draws))
 
 
 @final
@@ -62,17 +93,16 @@ class Additive(Sampler):
 class Gaussian(Additive):
     """x + s e, e ~ N(0, I): SmoothGrad's cloud (Smilkov et al. 2017).
 
-    `antithetic=True` draws pairs x + s e, x - s e: what is linear in e cancels exactly.
+    `sampling` says how draws are spread: "independent", "antithetic" (pairs x + s e, x - s e: what is linear in e cancels
+    exactly), "stratified" or "sobol" (blocks of 8 that cover the distribution evenly); see docs/decisions/0013.
     """
 
     noise: float = 0.15  # fraction of max - min; Smilkov et al. 2017 recommend 0.10-0.20
     samples: int | Until = 50  # past which pictures change little (Smilkov et al. 2017)
     unit: Unit = "range"
-    antithetic: bool = False
+    sampling: Sampling = "independent"
 
-    @staticmethod
-    def standard(keys: Tensor, draws: range, shape: torch.Size) -> Tensor:
-        return numbers.normal(keys, draws, shape)
+    law = GAUSSIAN
 
 
 @final
@@ -83,11 +113,9 @@ class Uniform(Additive):
     noise: float = 0.15
     samples: int | Until = 50
     unit: Unit = "range"
-    antithetic: bool = False
+    sampling: Sampling = "independent"
 
-    @staticmethod
-    def standard(keys: Tensor, draws: range, shape: torch.Size) -> Tensor:
-        return (2 * numbers.uniform(keys, draws, shape) - 1) * math.sqrt(3)
+    law = UNIFORM
 
 
 @final
@@ -98,39 +126,24 @@ class Laplace(Additive):
     noise: float = 0.15
     samples: int | Until = 50
     unit: Unit = "range"
-    antithetic: bool = False
+    sampling: Sampling = "independent"
 
-    @staticmethod
-    def standard(keys: Tensor, draws: range, shape: torch.Size) -> Tensor:
-        # The inverse of the distribution function; 1 - 2|u| is kept off 0, whose logarithm is infinite.
-        u = numbers.uniform(keys, draws, shape) - 0.5
-        return -u.sign() * (1 - 2 * u.abs()).clamp_min(2**-25).log() / math.sqrt(2)
+    law = LAPLACE
 
 
 @final
 @dataclass(frozen=True, repr=False)
-class Multiplicative(Sampler):
+class Multiplicative(Cloud):
     """x * (1 + noise * e), e ~ N(0, I): noise in proportion to each value; zeros stay zero."""
 
     noise: float = 0.15
     samples: int | Until = 50
-    antithetic: bool = False
+    sampling: Sampling = "independent"
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_level(self, self.noise, self.samples, self.antithetic)
-
-    @property
-    def count(self) -> int | Until:
-        return self.samples
-
-    @property
-    def block(self) -> int:
-        return 2 if self.antithetic else 1
+    law = GAUSSIAN
 
     def draw(self, query: Query, draws: range) -> Draw:
-        e = _mirrored(numbers.normal, query, draws, self.antithetic)
-        return _equal(query.x * (1 + self.noise * e))
+        return _equal(query.x * (1 + self.noise * self.standard(query, draws)))
 
 
 @final
@@ -153,7 +166,7 @@ class SaltAndPepper(Sampler):
         check_range(query, self.noise, "range")
 
     def draw(self, query: Query, draws: range) -> Draw:
-        u = numbers.uniform(query.key, draws, query.shape).to(query.x.device)
+        u = numbers.uniform(query.key, draws, query.shape, query.x.device)
         low, high = extremes(query.origin, "range")
         points = query.x.expand(u.shape)
         points = torch.where(u < self.noise, high, points)
@@ -177,7 +190,7 @@ class Dropout(Sampler):
         return self.samples
 
     def draw(self, query: Query, draws: range) -> Draw:
-        u = numbers.uniform(query.key, draws, query.shape).to(query.x.device)
+        u = numbers.uniform(query.key, draws, query.shape, query.x.device)
         return _equal(query.x * (u >= self.noise))
 
 
@@ -202,6 +215,10 @@ class Roots(Sampler):
     @property
     def block(self) -> int:
         return self.cloud.block
+
+    @property
+    def mirrored(self) -> int:
+        return self.cloud.mirrored
 
     def check(self, query: Query) -> None:
         self.cloud.check(query)
@@ -244,34 +261,17 @@ def check_range(query: Query, noise: float, unit: Unit) -> None:
         )
 
 
-# --- shared by the clouds --------------------------------------------------------------------------------------------------
-
-
 def _equal(points: Tensor) -> Draw:
     return Draw(points, torch.ones(len(points), dtype=torch.float64, device="cpu"))
-
-
-def _mirrored(fill: numbers.Fill, query: Query, draws: range, antithetic: bool) -> Tensor:
-    """Noise e_k (k, N, *S) for each draw number; in antithetic pairs e_0, -e_0, e_1, -e_1, ..."""
-    if not antithetic:
-        return fill(query.key, draws, query.shape).to(query.x)
-    pairs = range(draws.start // 2, (draws.stop + 1) // 2)
-    e = fill(query.key, pairs, query.shape).to(query.x)
-    both = torch.stack([e, -e], dim=1).flatten(0, 1)
-    offset = draws.start - 2 * pairs.start
-    return both[offset : offset + len(draws)]
 
 
 # --- checks ----------------------------------------------------------------------------------------------------------------
 
 
-def _check_level(sampler: Sampler, noise: float, samples: int | Until, antithetic: bool) -> None:
+def _check_level(sampler: Sampler, noise: float, samples: int | Until) -> None:
     if not (math.isfinite(noise) and noise >= 0):
         raise BadNoise(f"{type(sampler).__name__} needs noise >= 0, got {noise}")
     check_samples(sampler, samples)
-    most = samples.most if isinstance(samples, Until) else samples
-    if antithetic and most % 2:
-        raise BadMethod(f"antithetic pairs need an even number of samples, got {most}")
 
 
 def _check_probability(sampler: Sampler, noise: float, samples: int | Until) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import final
 
@@ -84,7 +85,8 @@ class NoisyPath(Sampler):
 
     The positions a_k are multiples of the golden ratio, shifted at random per row: evenly spread after any number of draws.
     Nesting m steps in each of n noise draws asks the path m times for the same noise, while the error comes from the noise.
-    Several baselines take turns, one draw (or antithetic pair) each; a round of all is a block, spread evenly over the path.
+    Several baselines take turns, one draw (or antithetic pair) each; a round of all is spread evenly over the path, and a block is
+    made of whole rounds.
     The standard error treats positions as random, which is cautious.
     """
 
@@ -110,7 +112,7 @@ class NoisyPath(Sampler):
 
     @property
     def block(self) -> int:
-        return self.cloud.block * self.baseline.each
+        return math.lcm(self.cloud.block, self.cloud.mirrored * self.baseline.each)
 
     @property
     def passes(self) -> int:
@@ -126,7 +128,7 @@ class NoisyPath(Sampler):
     def draw(self, query: Query, draws: range) -> Draw:
         ends, weight, _ = self.cloud.draw(query, draws)
         # The two of an antithetic pair share their place on the path, and their baseline.
-        turn = [draw // self.cloud.block for draw in draws]
+        turn = [draw // self.cloud.mirrored for draw in draws]
         shift = numbers.uniform(numbers.salted(query.key, "place"), range(1), torch.Size([]))[0].double()  # (N,)
         # Rounds follow the golden ratio, and inside a round the places are spread evenly: were the sequence to run through the
         # baselines, each would be asked near the same place again for B = 5, 8, 13, ..., and rounds would resemble each other.

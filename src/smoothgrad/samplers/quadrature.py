@@ -43,6 +43,36 @@ def check(quadrature: str, steps: int) -> None:
         raise BadMethod(f"simpson needs an odd number of steps, got {steps}; take {steps - 1 or 3} or {steps + 1}")
 
 
+# Rules that nest, each with the rule whose sum is kept from one number of steps to the next. With intervals of half the length
+# the new nodes are the midpoints of the current intervals, so that only those are evaluated:
+#     Q(h / 2) = (Q(h) + M(h)) / 2,    M the midpoint rule;    Simpson(h / 2) = (4 T(h / 2) - T(h)) / 3,    T the trapezoid rule.
+NESTING: dict[Quadrature, Quadrature] = {
+    "trapezoid": "trapezoid",
+    "left": "left",
+    "right": "right",
+    "simpson": "trapezoid",
+}
+
+
+def intervals(quadrature: Quadrature, steps: int) -> int:
+    """How many equal parts of [0, 1] a rule of so many steps is made of."""
+    return steps - 1 if quadrature in {"trapezoid", "simpson"} else steps
+
+
+def steps_for(quadrature: Quadrature, parts: int) -> int:
+    """The number of steps of a rule made of so many intervals."""
+    return parts + 1 if quadrature in {"trapezoid", "simpson"} else parts
+
+
+def doubled(quadrature: Quadrature, steps: int) -> int:
+    """The number of steps with twice as many intervals.
+
+    >>> doubled("midpoint", 16), doubled("trapezoid", 17)
+    (32, 33)
+    """
+    return steps_for(quadrature, 2 * intervals(quadrature, steps))
+
+
 def _gauss_legendre(m: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     nodes, weights = np.polynomial.legendre.leggauss(m)  # on [-1, 1], where the weights sum to 2
     return (nodes + 1) / 2, weights / 2

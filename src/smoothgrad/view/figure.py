@@ -286,6 +286,11 @@ def _footnote(grid: Grid, look: Look) -> str:
         said.append("The stronger a value, the more its colour covers the grey picture.")
     if any(isinstance(panel, FeaturesPanel) and panel.stderr is not None for panel in panels):
         said.append("Whiskers are 2 standard errors.")
+    shown = [panel for panel in panels if isinstance(panel, (MapPanel, FeaturesPanel, SignalPanel)) and panel.sure.test]
+    if look.fdr is not None and shown:
+        how = "Pale" if all(isinstance(panel, FeaturesPanel) for panel in shown) else "Hatched"
+        rate = f"{100 * look.fdr:.3g} %"
+        said.append(f"{how}: does not differ from zero at a false-discovery rate of {rate} (Benjamini-Hochberg).")
     return " ".join(said)
 
 

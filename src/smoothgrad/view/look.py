@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, final, get_args
 
 from smoothgrad.errors import BadInput, BadMethod, nearest
+from smoothgrad.significance import check_fdr
 
 Channels = Literal["sum", "max"]
 Sign = Literal["absolute", "signed", "positive", "negative"]
@@ -31,11 +32,14 @@ class Look:
     overlay: 0 shows the map alone. In (0, 1]: the greyscale picture lies beneath with this opacity, and the
         square of the map's strength, |value| / limit, is how much its colour covers the picture.
     shared: one scale for all maps of the same unit in a row of a figure, so that their colours compare.
+    fdr: show only values that differ from zero at this false-discovery rate, in (0, 1), such as 0.05; None shows all. The
+        others count as zero, and a pixel none of whose channels is left is hatched. See `Attribution.significant`.
 
     Raises `BadMethod` for any other value.
 
     >>> Look(sign="signed", cap=100)
-    Look(channels='sum', sign='signed', cap=100, times_input=False, overlay=0.0, shared=False)
+    Look(channels='sum', sign='signed', cap=100, times_input=False, overlay=0.0, shared=False,
+         fdr=None)
     >>> Look(cap=0)
     Traceback (most recent call last):
     smoothgrad.errors.BadMethod: a look's cap is a percentile above 0 and up to 100, such as 99; got 0
@@ -47,6 +51,7 @@ class Look:
     times_input: bool = False  # Smilkov et al. 2017: undecided; off, since it hides dark pixels
     overlay: float = 0.0
     shared: bool = False
+    fdr: float | None = None
 
     def __post_init__(self) -> None:
         _one_of("channels", self.channels, get_args(Channels))
@@ -56,6 +61,8 @@ class Look:
         for name, value in (("times_input", self.times_input), ("shared", self.shared)):
             if not isinstance(value, bool):
                 raise BadMethod(f"a look's {name} is True or False; got {value!r}")
+        if self.fdr is not None:
+            check_fdr(self.fdr)
 
     @staticmethod
     def default_for(shape: Sequence[int]) -> Look:

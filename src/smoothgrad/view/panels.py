@@ -7,10 +7,14 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import NamedTuple, final
 
+import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
 from smoothgrad.errors import BadInput
+from smoothgrad.significance import ZeroTest
 from smoothgrad.view.colour import Pixels, colour, overlay, palette, rgb
+from smoothgrad.view.hatch import hatched
 from smoothgrad.view.look import Look
 from smoothgrad.view.planes import plane, plane_stderr, remark
 from smoothgrad.view.scales import number
@@ -33,6 +37,22 @@ class Scale(NamedTuple):
     def group(self) -> tuple[str, str]:
         """Scales may be shared by panels that mean the same: a gradient and a variance have no scale in common."""
         return self.palette, self.label
+
+
+class Sureness(NamedTuple):
+    """How sure a map is; None for what is not known.
+
+    relative_error: ||stderr|| / ||map||, said above the map.
+    reproducibility: the expected correlation with the map of a fresh seed, said beside it.
+    test: of its values against zero, for a look with fdr.
+    """
+
+    relative_error: float | None = None
+    reproducibility: float | None = None
+    test: ZeroTest | None = None
+
+
+UNKNOWN = Sureness()
 
 
 class Panel(ABC):
@@ -89,7 +109,7 @@ class MapPanel(Panel):
     stderr: its standard error, of the same shape; shown as a picture of its own.
     x: the input, of the same shape; needed by a look with times_input.
     beneath: the picture (3, H, W); needed by a look with overlay.
-    relative_error: ||stderr|| / ||map||, said above the map.
+    sure: its relative error and reproducibility, said above it, and its test against zero, needed by a look with fdr.
     unit: what one unit of the map is; for the colour bar.
     unsigned: the map can never be negative, as squares and variances: see `Look.of`.
     """
@@ -100,7 +120,7 @@ class MapPanel(Panel):
     beneath: Tensor | None = None
     title: str = ""
     note: str = ""
-    relative_error: float | None = None
+    sure: Sureness = UNKNOWN
     unit: str = UNIT
     unsigned: bool = False
 
@@ -115,22 +135,40 @@ class MapPanel(Panel):
     def scale(self, look: Look) -> Scale:
         shown = look.of(unsigned=self.unsigned)
         label = meaning(look, self.unit, _channels(self.map), unsigned=self.unsigned)
-        return Scale(plane(self.map, shown, self.x), shown.sign, label, True, look.cap)
+        return Scale(plane(left(self.map, look, self.sure), shown, self.x), shown.sign, label, True, look.cap)
 
     def remarks(self, look: Look) -> tuple[str, ...]:
-        return said_above(self.relative_error, self.note, self.scale(look).values, look, unsigned=self.unsigned)
+        values = self.scale(look).values
+        return said_above(self.sure, self.note, values, look, self.tested(look), unsigned=self.unsigned)
 
     def paint(self, sheet: Sheet, box: Box, look: Look, limit: float) -> None:
-        look = look.of(unsigned=self.unsigned)
-        values = plane(self.map, look, self.x)
         if not look.overlay:
-            _framed(sheet, box, colour(values, limit, look))
+            pixels = colour(self.scale(look).values, limit, look.of(unsigned=self.unsigned))
         elif self.beneath is None:
             raise BadInput(
                 "this look lays the map over its picture, but the panel has none; pass beneath, or overlay=0"
             )
         else:
-            _framed(sheet, box, overlay(self.beneath, values, limit, look))
+            pixels = overlay(self.beneath, self.scale(look).values, limit, look.of(unsigned=self.unsigned))
+        _framed(sheet, box, self.hatched(pixels, look))
+
+    def tested(self, look: Look) -> str:
+        """What a look with fdr leaves of it, in words, such as "FDR 5 %: 12 % of pixels"; "" for other looks."""
+        return shown_at(look, "pixel", self._places(look), self.stderr, unsigned=self.unsigned)
+
+    def hatched(self, pixels: Pixels, look: Look) -> Pixels:
+        """Its colours (H, W, 3) with the pixels hatched that do not differ from zero, where the look asks for that."""
+        places = self._places(look)
+        if places is None:
+            return pixels
+        unreal = ~self.map.isfinite().reshape(-1, *self.map.shape[-2:]).all(0)  # not hidden: its magenta must be seen
+        hidden: npt.NDArray[np.bool_] = ~(places | unreal).cpu().numpy()
+        return hatched(pixels, hidden, over_picture=look.overlay > 0)
+
+    def _places(self, look: Look) -> Tensor | None:
+        """The pixels (H, W) any of whose channels differs from zero; None where that is not asked or not known."""
+        differs = differing(look, self.sure)
+        return differs if differs is None or differs.ndim == 2 else differs.any(0)
 
     def error(self, title: str) -> Panel | None:
         return None if self.stderr is None else ErrorPanel(self.map, self.stderr, self.x, self.unit, title)
@@ -156,7 +194,7 @@ class ErrorPanel(Panel):
         return Scale(values, "error", meaning_of_error(look, self.unit, _channels(self.map)), True, look.cap)
 
     def remarks(self, look: Look) -> tuple[str, ...]:
-        return said_above(None, self.note, self.scale(look).values, look)
+        return said_above(UNKNOWN, self.note, self.scale(look).values, look)
 
     def paint(self, sheet: Sheet, box: Box, look: Look, limit: float) -> None:
         _framed(sheet, box, palette("error")(self.scale(look).values, limit))
@@ -210,16 +248,65 @@ def unit_shown(look: Look, unit: str) -> str:
 
 
 def said_above(
-    relative_error: float | None, note: str, values: Tensor, look: Look, *, unsigned: bool = False
+    sure: Sureness, note: str, values: Tensor, look: Look, tested: str = "", *, unsigned: bool = False
 ) -> tuple[str, ...]:
-    """The small lines above a map: how sure it is, the note, and what is odd about its values."""
-    sure = ""
-    if relative_error is not None:
-        sure = f"relative error {number(relative_error) if math.isfinite(relative_error) else 'undefined'}"
+    """The small lines above a map: how sure it is, the note, what differs from zero, and what is odd about its values."""
     odd = remark(values)
     if odd == "all zero" and unsigned and look.sign == "negative" and not look.times_input:
         odd = "all zero: this map is never negative"
-    return tuple(line for line in (sure, note, odd) if line)
+    if odd == "all zero" and tested.startswith("no "):
+        odd = ""  # said already, with the reason
+    return tuple(line for line in (how_sure(sure), note, tested, odd) if line)
+
+
+def how_sure(sure: Sureness) -> str:
+    """Relative error and reproducibility in words, as far as they are known.
+
+    >>> how_sure(Sureness(0.314, 0.831)), how_sure(Sureness())
+    ('relative error 0.31, a fresh seed would correlate 0.83', '')
+    """
+    said = []
+    if sure.relative_error is not None:
+        known = math.isfinite(sure.relative_error)
+        said.append(f"relative error {number(sure.relative_error) if known else 'undefined'}")
+    if sure.reproducibility is not None and math.isfinite(sure.reproducibility):
+        said.append(f"a fresh seed would correlate {sure.reproducibility:.2f}")
+    return ", ".join(said)
+
+
+def differing(look: Look, sure: Sureness) -> Tensor | None:
+    """Which values of the map (*S) differ from zero, for a look with fdr; None where it has none, or they are not tested."""
+    return None if look.fdr is None or sure.test is None else sure.test.differs(look.fdr)
+
+
+def left(map: Tensor, look: Look, sure: Sureness) -> Tensor:
+    """The map with all values set to zero that do not differ from it, where the look asks for that. NaN and infinity stay."""
+    differs = differing(look, sure)
+    return map if differs is None else map.where(differs | ~map.isfinite(), 0.0)
+
+
+def shown_at(look: Look, place: str, places: Tensor | None, stderr: Tensor | None, *, unsigned: bool = False) -> str:
+    """What a look with fdr leaves of a map, in words; `places`, bool, says of each pixel (feature, moment) whether it is left.
+
+    >>> import torch
+    >>> shown_at(Look(fdr=0.05), "pixel", torch.arange(200) < 24, torch.ones(200))
+    'FDR 5 %: 12 % of pixels'
+    >>> shown_at(Look(fdr=0.05), "pixel", None, None)
+    'no standard error: all shown'
+    """
+    if look.fdr is None:
+        return ""
+    if places is None:
+        reason = "never negative" if unsigned else "no standard error" if stderr is None else "cannot be tested"
+        return f"{reason}: all shown"
+    rate, count, many = f"FDR {100 * look.fdr:.3g} %", int(places.sum()), places.numel()
+    if not count:
+        return f"no {place} differs from zero at {rate}"
+    if many <= 100:
+        return f"{rate}: {count} of {many} {place}{'s' * (many > 1)}"
+    share = 100 * count / many
+    said = "> 99" if 99 < share < 100 else number(share)
+    return f"{rate}: {said} % of {place}s"
 
 
 def same_shape(map: Tensor, stderr: Tensor | None, x: Tensor | None) -> None:

@@ -10,12 +10,27 @@ from operator import mul
 from typing import TYPE_CHECKING, Literal, final
 
 import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
 from smoothgrad.errors import BadInput, BadMethod
-from smoothgrad.view.colour import STEPS, palette
+from smoothgrad.view.colour import STEPS, Pixels, palette
+from smoothgrad.view.hatch import hatched
 from smoothgrad.view.look import Look
-from smoothgrad.view.panels import UNIT, MapPanel, Panel, Scale, meaning, said_above, same_shape
+from smoothgrad.view.panels import (
+    UNIT,
+    UNKNOWN,
+    MapPanel,
+    Panel,
+    Scale,
+    Sureness,
+    differing,
+    left,
+    meaning,
+    said_above,
+    same_shape,
+    shown_at,
+)
 from smoothgrad.view.planes import asked, folded, folded_stderr
 from smoothgrad.view.scales import AXIS, number, number_line
 from smoothgrad.view.sheet import INK, QUIET, SMALL, Box, Sheet, breadth, fitted, leading
@@ -27,8 +42,10 @@ Kind = Literal["picture", "signal", "features"]
 
 BAR = 0.165  # inches from one feature to the next
 STRIP = 0.17  # inches: the strip of colour under a signal
+STRIP_WIDTH, LEAST_STRIP = 3.2, 240  # inches, about; pixels, where lines must fit in it
 TIMES = leading(SMALL) + 0.05  # inches: the numbers of the moments under a signal
 BAND = "map ± 2 standard errors"
+PALE = 0.3  # opacity of a bar or a line that does not differ from zero
 MOST_LINES = 12  # channels of a signal drawn: the leads of an electrocardiogram
 
 
@@ -39,6 +56,8 @@ class FeaturesPanel(Panel):
 
     names: of the features; their numbers where none are given.
     most: how many bars to draw; the panel says how many smaller ones are left out.
+    With a look that has fdr, bars that do not differ from zero are pale. Its test may have a further dimension, (F, D), where a
+    bar adds up D values: it differs from zero if one of them does.
     The rest is as in `MapPanel`.
     """
 
@@ -49,7 +68,7 @@ class FeaturesPanel(Panel):
     most: int = 20
     title: str = ""
     note: str = ""
-    relative_error: float | None = None
+    sure: Sureness = UNKNOWN
     unit: str = UNIT
     unsigned: bool = False
 
@@ -72,12 +91,15 @@ class FeaturesPanel(Panel):
         return Scale(reach, look.of(unsigned=self.unsigned).sign, label, False, 100.0)
 
     def remarks(self, look: Look) -> tuple[str, ...]:
-        said = said_above(self.relative_error, self.note, self._values(look), look, unsigned=self.unsigned)
+        places = self._places(look)
+        fdr = shown_at(look, "feature", places, self.stderr, unsigned=self.unsigned)
+        said = said_above(self.sure, self.note, self._values(look), look, fdr, unsigned=self.unsigned)
         left_out = len(self.map) - self.most
         return (*said, f"{left_out} smaller feature{'s' * (left_out > 1)} not shown") if left_out > 0 else said
 
     def paint(self, sheet: Sheet, box: Box, look: Look, limit: float) -> None:
         values, errors, scale = self._values(look), self._errors(look), self.scale(look)
+        places = self._places(look)
         order = values.abs().nan_to_num(math.inf).argsort(descending=True, stable=True)[: self.most].tolist()
         names = [self.names[i] if self.names else f"feature {i}" for i in order]
         indent = min(0.42 * box.width, max(breadth(name[:99], SMALL) for name in names) + 0.12)
@@ -96,7 +118,8 @@ class FeaturesPanel(Panel):
                 continue
             whisker = 2 * float(errors[i]) if self.stderr is not None else None
             style = {"elinewidth": 0.7, "capsize": 1.6, "ecolor": INK}
-            axes.barh(place, value, height=0.7, xerr=whisker, color=_solid(scale.palette, value), error_kw=style)
+            ink = (*_solid(scale.palette, value), 1.0 if places is None or bool(places[i]) else PALE)
+            axes.barh(place, value, height=0.7, xerr=whisker, color=ink, error_kw=style)
         number_line(sheet, area, scale.palette, reach, fitted(scale.label, area.width, SMALL, 1))
 
     def _values(self, look: Look) -> Tensor:
@@ -107,6 +130,11 @@ class FeaturesPanel(Panel):
             return self._values(look) * 0
         return asked(self.stderr, look, self.x).abs()
 
+    def _places(self, look: Look) -> Tensor | None:
+        """The features (F,) that differ from zero; None where that is not asked or not known."""
+        differs = differing(look, self.sure)
+        return None if differs is None else differs.flatten(1).any(1) if differs.ndim > 1 else differs
+
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -114,8 +142,8 @@ class SignalPanel(Panel):
     """The map (C, T) or (T,) of a signal x of the same shape: its channels as lines, the map as a strip beneath.
 
     The strip holds one value per moment: the channels are folded as the look says. With `stderr`, the
-    strip's values are drawn a second time as a line with a band of 2 standard errors. The rest is as in
-    `MapPanel`.
+    strip's values are drawn a second time as a line with a band of 2 standard errors. With a look that has fdr,
+    moments that do not differ from zero are hatched, and pale in that line. The rest is as in `MapPanel`.
     """
 
     map: Tensor
@@ -123,7 +151,7 @@ class SignalPanel(Panel):
     stderr: Tensor | None = None
     title: str = ""
     note: str = ""
-    relative_error: float | None = None
+    sure: Sureness = UNKNOWN
     unit: str = UNIT
     unsigned: bool = False
 
@@ -138,10 +166,12 @@ class SignalPanel(Panel):
     def scale(self, look: Look) -> Scale:
         label = meaning(look, self.unit, len(_channels(self.map)), unsigned=self.unsigned)
         shown = look.of(unsigned=self.unsigned)
-        return Scale(_strip(self.map, shown, self.x), shown.sign, label, True, look.cap)
+        return Scale(_strip(left(self.map, look, self.sure), shown, self.x), shown.sign, label, True, look.cap)
 
     def remarks(self, look: Look) -> tuple[str, ...]:
-        said = said_above(self.relative_error, self.note, self.scale(look).values, look, unsigned=self.unsigned)
+        places = _moments(look, self.sure)
+        fdr = shown_at(look, "moment", places, self.stderr, unsigned=self.unsigned)
+        said = said_above(self.sure, self.note, self.scale(look).values, look, fdr, unsigned=self.unsigned)
         finite = self.x[self.x.isfinite()]
         if finite.numel():
             said = (*said, f"input from {number(float(finite.min()))} to {number(float(finite.max()))}")
@@ -162,13 +192,18 @@ class SignalPanel(Panel):
             axes.plot(np.arange(len(line)), shifted, color=INK, linewidth=0.8, marker=marker)
         axes.set(xlim=(-0.5, lines.shape[1] - 0.5), ylim=(-0.6 * (len(lines) - 1) - 0.6, 0.6))
         scale = self.scale(look)
-        _times(sheet, sheet.picture(strip, palette(scale.palette)(scale.values, limit)[None]), strip, lines.shape[1])
+        colours = _hatched_strip(palette(scale.palette)(scale.values, limit)[None], self.map, _moments(look, self.sure))
+        beneath = sheet.picture(strip, colours)
+        beneath.images[0].set_extent(
+            (-0.5, lines.shape[1] - 0.5, 0.5, -0.5)
+        )  # in moments, however many pixels there are
+        _times(sheet, beneath, strip, lines.shape[1])
 
     def error(self, title: str) -> Panel | None:
         """The map as a line with a band, which its note names: it is no picture of the standard error alone."""
         if self.stderr is None:
             return None
-        return SignalErrorPanel(self.map, self.stderr, self.x, self.unit, unsigned=self.unsigned)
+        return SignalErrorPanel(self.map, self.stderr, self.x, self.unit, unsigned=self.unsigned, sure=self.sure)
 
 
 @final
@@ -183,6 +218,7 @@ class SignalErrorPanel(Panel):
     title: str = ""
     note: str = BAND
     unsigned: bool = False
+    sure: Sureness = UNKNOWN  # for its test against zero
 
     def height(self, width: float) -> float:
         return 0.9 + STRIP + TIMES
@@ -200,7 +236,10 @@ class SignalErrorPanel(Panel):
         errors = 2 * self._errors(look).double().numpy()
         time = np.arange(len(values))
         axes.fill_between(time, values - errors, values + errors, color=_solid(look.sign, 1.0), alpha=0.3, linewidth=0)
-        axes.plot(time, values, color=_solid(look.sign, 1.0), linewidth=0.8)
+        ink, places = _solid(look.sign, 1.0), _moments(look, self.sure)
+        axes.plot(time, values, color=ink, linewidth=0.8, alpha=1.0 if places is None else PALE)
+        if places is not None:  # over it, what differs from zero; a moment alone is a dot
+            axes.plot(time, np.where(places, values, np.nan), color=ink, linewidth=0.8, marker=".", markersize=2)
         reach = 1.04 * limit or 1.0
         low = -reach if look.sign == "signed" else 0.0
         axes.set(xlim=(-0.5, len(values) - 0.5), ylim=(low, reach))
@@ -213,6 +252,22 @@ class SignalErrorPanel(Panel):
     def _errors(self, look: Look) -> Tensor:
         values, errors = asked(self.map, look, self.x), asked(self.stderr, look, self.x).abs()
         return folded_stderr(_channels(values), _channels(errors), look)
+
+
+def _moments(look: Look, sure: Sureness) -> Tensor | None:
+    """The moments (T,) any of whose channels differs from zero; None where that is not asked or not known."""
+    differs = differing(look, sure)
+    return differs if differs is None or differs.ndim == 1 else differs.any(0)
+
+
+def _hatched_strip(colours: Pixels, map: Tensor, places: Tensor | None) -> Pixels:
+    """The strip (1, T, 3), or with hatched moments a taller one of the same proportions as on the page."""
+    if places is None:
+        return colours
+    hidden: npt.NDArray[np.bool_] = ~(places | ~_channels(map).isfinite().all(0)).cpu().numpy()[None]
+    wide = -(-LEAST_STRIP // hidden.shape[1])
+    tall = max(1, round(wide * hidden.shape[1] * STRIP / STRIP_WIDTH))
+    return hatched(colours.repeat(tall, axis=0).repeat(wide, axis=1), hidden.repeat(tall, axis=0).repeat(wide, axis=1))
 
 
 def _channels(signal: Tensor) -> Tensor:
@@ -263,7 +318,7 @@ def panel(
     beneath: Tensor | None = None,
     names: Sequence[str] = (),
     title: str = "",
-    relative_error: float | None = None,
+    sure: Sureness = UNKNOWN,
     unit: str = UNIT,
     unsigned: bool = False,
 ) -> Panel:
@@ -284,7 +339,7 @@ def panel(
         )
     match kind or kinds[map.ndim]:
         case "picture":
-            return MapPanel(map, stderr, x, beneath, title, "", relative_error, unit, unsigned)
+            return MapPanel(map, stderr, x, beneath, title, "", sure, unit, unsigned)
         case "features":
             return FeaturesPanel(
                 map,
@@ -292,13 +347,13 @@ def panel(
                 x,
                 names,
                 title=title,
-                relative_error=relative_error,
+                sure=sure,
                 unit=unit,
                 unsigned=unsigned,
             )
         case "signal":
             if x is None:
                 raise BadInput("a signal is drawn above its map, but no x was given; pass the row that was explained")
-            return SignalPanel(map, x, stderr, title, "", relative_error, unit, unsigned)
+            return SignalPanel(map, x, stderr, title, "", sure, unit, unsigned)
         case other:
             raise BadMethod(f"a panel's kind is picture, signal or features; got {other!r}")

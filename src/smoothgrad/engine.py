@@ -1,0 +1,185 @@
+"""What is asked in a run: the model itself or a prepared copy of it, in float32 or in bfloat16."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from itertools import chain
+from typing import Any, Literal, NamedTuple, final
+
+import torch
+from torch import Tensor, nn
+
+from smoothgrad.core.explainer import Explainer, Partial
+from smoothgrad.core.moments import Estimate
+from smoothgrad.core.query import Query
+from smoothgrad.core.schedule import Schedule
+from smoothgrad.errors import UnsupportedModel
+from smoothgrad.models.layer import LayerView
+from smoothgrad.models.layer import at as seen_from
+from smoothgrad.models.network import Network
+from smoothgrad.models.prepare import Preparation, Prepared, prepare
+
+PAYS = 32  # passes over all rows from which the making of a prepared copy pays
+FEWEST = 4  # draws before the two are compared
+FASTER = 0.95  # of float32's time: what bfloat16 may take at most
+FAITHFUL = 0.1  # of the map's standard error: how far bfloat16 may move it at most
+
+
+@final
+class Engine:
+    """Runs methods on the model that was chosen.
+
+    With a `narrow` twin of the model in bfloat16, the first run chooses between the two: both answer its first draws, and bfloat16
+    goes on if it was faster and moves the map by less than a tenth of the standard error that the whole run will have. The draws
+    of the one that goes on count.
+    """
+
+    def __init__(
+        self, model: nn.Module, schedule: Schedule, *, narrow: nn.Module | None = None, said: str = ""
+    ) -> None:
+        self.model = model
+        self.schedule = schedule
+        self.said = said  # what was found out about bfloat16, in words
+        self._narrow = narrow
+
+    @staticmethod
+    def of(
+        model: nn.Module, inputs: tuple[Tensor, ...], layer: str | None, precision: str, passes: int, schedule: Schedule
+    ) -> Engine:
+        """The model seen from a layer, or a prepared copy of it where so many `passes` pay for one. `inputs` are the network's."""
+
+        def copy(kind: Literal["float32", "bfloat16"]) -> nn.Module:
+            x, *context = (part[:1] for part in inputs)
+            return _seen(prepare(model, x, context=tuple(context), precision=kind, at=layer), layer)
+
+        if precision == "bfloat16":
+            return Engine(copy("bfloat16"), schedule)
+        if passes < PAYS:
+            said = f"float32: {passes} passes do not pay for a comparison with bfloat16" if precision == "auto" else ""
+            return Engine(_seen(model, layer), schedule, said=said)
+        full = _seen(model, layer) if preparation_of(model) else _or_itself(lambda: copy("float32"), model, layer)
+        return Engine(full, schedule, narrow=copy("bfloat16") if precision == "auto" else None)
+
+    def described(self, dtype: torch.dtype) -> dict[str, Any]:
+        """How it was computed, for the record; `dtype` is that of the rows."""
+        done = preparation_of(self.model)
+        narrow = done is not None and done.precision == "bfloat16"
+        return {
+            "dtype": "bfloat16" if narrow else str(dtype).removeprefix("torch."),
+            "precision": self.said or None,
+            "prepared": None if done is None else "; ".join(filter(None, (done.said, done.note))),
+            "chunk": self.schedule.chunk,
+        }
+
+    def partials(self, method: Explainer, query: Query) -> Iterator[Partial]:
+        """`method.partials` on the model of choice."""
+        if self._narrow is None:
+            return method.partials(self.model, query, self.schedule)
+        narrow, self._narrow = self._narrow, None
+        return self._race(narrow, method, query)
+
+    def _race(self, narrow: nn.Module, method: Explainer, query: Query) -> Iterator[Partial]:
+        schedule = Schedule(self.schedule.chunk)
+        full, slim = method.partials(self.model, query, self.schedule), method.partials(narrow, query, schedule)
+        first, _ = _timed(full, FEWEST, query.x.device)
+        yield from first
+        before = first[-1].estimate()
+        here, twice = query.x.device, 2 * int(before.draws.max())
+        second, seconds = _timed(full, twice, here) if _has_error(before) else ([], 0.0)
+        slim_first, _ = _timed(slim, twice // 2, here) if second else ([], 0.0)
+        slim_second, slim_seconds = _timed(slim, twice, here) if second else ([], 0.0)
+        if not slim_second:
+            self.said = "float32: there are no further draws, or no standard error, to judge bfloat16 by"
+            yield from chain(second, full)
+            return
+        share = slim_seconds / seconds
+        moved = deviation(
+            Pair(before, slim_first[-1].estimate()),
+            Pair(second[-1].estimate(), slim_second[-1].estimate()),
+            whole=second[-1].total / second[-1].done,
+        )
+        chosen = share <= FASTER and moved <= FAITHFUL
+        self.said = (
+            f"{'bfloat16' if chosen else 'float32'}: bfloat16 takes {share:.2f} of float32's time and moves the map by "
+            f"{moved:.3f} of its standard error"
+        )
+        if chosen:
+            self.model, self.schedule = narrow, schedule
+        yield from slim_second if chosen else second
+        yield from slim if chosen else full
+
+
+def _timed(partials: Iterator[Partial], draws: int, device: torch.device) -> tuple[list[Partial], float]:
+    """The reports up to so many draws, or to the end, and the seconds they took."""
+    now = clock_of(device)
+    begun = now()
+    seen = []
+    for partial in partials:
+        seen.append(partial)
+        if int(partial.estimate().draws.max()) >= draws:
+            break
+    return seen, now() - begun
+
+
+def _has_error(estimate: Estimate) -> bool:
+    return estimate.stderr is not None and not bool(estimate.stderr.isnan().any())
+
+
+class Pair(NamedTuple):
+    """Estimates from the same draws in two arithmetics."""
+
+    full: Estimate
+    narrow: Estimate
+
+
+def deviation(first: Pair, second: Pair, whole: float) -> float:
+    """How far the narrow arithmetic moves the map, in standard errors of the map; the largest of all rows.
+
+    For a run `whole` times as long as the second pair's. Of m draws, the difference D of the two maps has
+    E||D||^2 = b^2 + v / m: a part b that all draws share, and one that averages out. Two numbers of draws tell them apart.
+    """
+    m1, m2 = (pair.full.draws.cpu().double() for pair in (first, second))
+    d1, d2 = (_squared_norm(pair.full.value - pair.narrow.value) for pair in (first, second))
+    v = ((d1 - d2) / (1 / m1 - 1 / m2)).clamp_min(0)
+    shared = (d2 - v / m2).clamp_min(0)
+    assert second.full.stderr is not None, "asked only of methods that have one"
+    noise = _squared_norm(second.full.stderr)
+    ratio = ((shared + v / (m2 * whole)) / (noise / whole)).sqrt()
+    return float(ratio.nan_to_num(nan=0.0).max())  # 0 / 0: a map without noise that was not moved
+
+
+def _squared_norm(maps: Tensor) -> Tensor:
+    return maps.cpu().double().flatten(1).square().sum(1)  # some devices have no float64
+
+
+def preparation_of(model: nn.Module) -> Preparation | None:
+    """What `prepare` did to the network that is asked; None where it is the user's own."""
+    inner = model.model if isinstance(model, LayerView) else model
+    inner = inner.net if isinstance(inner, Network) else inner
+    return inner.preparation if isinstance(inner, Prepared) else None
+
+
+def clock_of(device: torch.device) -> Callable[[], float]:
+    """A clock that waits for what the device has been told to do."""
+
+    def now() -> float:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        if device.type == "mps":
+            torch.mps.synchronize()
+        return time.perf_counter()
+
+    return now
+
+
+def _seen(model: nn.Module, layer: str | None) -> nn.Module:
+    return model if layer is None else seen_from(model, layer)
+
+
+def _or_itself(copy: Callable[[], nn.Module], model: nn.Module, layer: str | None) -> nn.Module:
+    """A copy, or the model itself where it cannot be copied: slower, and the same map."""
+    try:
+        return copy()
+    except UnsupportedModel:
+        return _seen(model, layer)
