@@ -18,7 +18,7 @@ from smoothgrad.errors import UnsupportedModel
 from smoothgrad.models.layer import LayerView
 from smoothgrad.models.layer import at as seen_from
 from smoothgrad.models.network import Network
-from smoothgrad.models.prepare import Preparation, Prepared, prepare
+from smoothgrad.models.prepare import Prepared, prepare
 
 PAYS = 32  # passes over all rows from which the making of a prepared copy pays
 FEWEST = 4  # draws before the two are compared
@@ -58,12 +58,13 @@ class Engine:
         if passes < PAYS:
             said = f"float32: {passes} passes do not pay for a comparison with bfloat16" if precision == "auto" else ""
             return Engine(_seen(model, layer), schedule, said=said)
-        full = _seen(model, layer) if preparation_of(model) else _or_itself(lambda: copy("float32"), model, layer)
+        full = _seen(model, layer) if _prepared(model) else _or_itself(lambda: copy("float32"), model, layer)
         return Engine(full, schedule, narrow=copy("bfloat16") if precision == "auto" else None)
 
     def described(self, dtype: torch.dtype) -> dict[str, Any]:
         """How it was computed, for the record; `dtype` is that of the rows."""
-        done = preparation_of(self.model)
+        copy = _prepared(self.model)
+        done = None if copy is None else copy.preparation
         narrow = done is not None and done.precision == "bfloat16"
         return {
             "dtype": "bfloat16" if narrow else str(dtype).removeprefix("torch."),
@@ -71,6 +72,12 @@ class Engine:
             "prepared": None if done is None else "; ".join(filter(None, (done.said, done.note))),
             "chunk": self.schedule.chunk,
         }
+
+    @property
+    def fingerprint(self) -> str:
+        """That of the user's model, where a copy knows it; else empty."""
+        copy = _prepared(self.model)
+        return "" if copy is None else copy.fingerprint
 
     def partials(self, method: Explainer, query: Query) -> Iterator[Partial]:
         """`method.partials` on the model of choice."""
@@ -153,11 +160,11 @@ def _squared_norm(maps: Tensor) -> Tensor:
     return maps.cpu().double().flatten(1).square().sum(1)  # some devices have no float64
 
 
-def preparation_of(model: nn.Module) -> Preparation | None:
-    """What `prepare` did to the network that is asked; None where it is the user's own."""
+def _prepared(model: nn.Module) -> Prepared | None:
+    """The prepared copy that is asked; None where it is the user's own model."""
     inner = model.model if isinstance(model, LayerView) else model
     inner = inner.net if isinstance(inner, Network) else inner
-    return inner.preparation if isinstance(inner, Prepared) else None
+    return inner if isinstance(inner, Prepared) else None
 
 
 def clock_of(device: torch.device) -> Callable[[], float]:

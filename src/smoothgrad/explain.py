@@ -43,7 +43,6 @@ from smoothgrad.engine import Engine, clock_of
 from smoothgrad.models.fingerprint import fingerprint
 from smoothgrad.models.layer import at as seen_from
 from smoothgrad.models.network import Network
-from smoothgrad.models.prepare import Prepared
 from smoothgrad.recipe import data_in, to_recipe
 from smoothgrad.result import Attribution, Completeness, unit_of
 from smoothgrad.targets import Each, TargetLike, as_target
@@ -327,7 +326,7 @@ class _Run:
             "machine": platform.machine(),
             "device": str(self.query.x.device),
             "model": name,
-            "fingerprint": _fingerprint(self.asked),
+            "fingerprint": self.engine.fingerprint or fingerprint(_inner(self.asked)),
             "layer": self.layer,
             "input": list(self.input.shape[1:]),
             **self.engine.described(self.query.x.dtype),
@@ -335,9 +334,8 @@ class _Run:
         }
 
 
-def _fingerprint(model: nn.Module) -> str:
-    inner = model.net if isinstance(model, Network) else model
-    return inner.fingerprint if isinstance(inner, Prepared) else fingerprint(inner)
+def _inner(model: nn.Module) -> nn.Module:
+    return model.net if isinstance(model, Network) else model
 
 
 def _cat(parts: Sequence[Tensor | None]) -> Tensor | None:
