@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip --disable-pip-version-check
+BENCH  := benchmarks/.venv
+BPIP   := $(BENCH)/bin/pip --disable-pip-version-check
 
-.PHONY: demo test check format install pictures digits clean
+.PHONY: demo test check format install pictures digits bench bench-env clean
 
 demo: $(VENV)/.app                     ## a report on the embedded network: out/demo/index.html
 	$(BIN)/smoothgrad demo --out out/demo
@@ -29,6 +31,11 @@ digits: $(VENV)/.dev                   ## train the embedded network again
 
 install: $(VENV)/.app
 
+bench: $(BENCH)/.peers                 ## times and memory beside captum, saliency and zennit: benchmarks/results.md
+	$(BENCH)/bin/python -m benchmarks $(ARGS)
+
+bench-env: $(BENCH)/.peers             ## the benchmarks' own environment
+
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
@@ -45,5 +52,16 @@ $(VENV)/.dev: pyproject.toml $(VENV)/.torch
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@ $(VENV)/.app
 
+$(BENCH)/bin/python:
+	$(PYTHON) -m venv $(BENCH)
+
+$(BENCH)/.torch: constraints.txt | $(BENCH)/bin/python
+	$(BPIP) install --quiet --constraint constraints.txt torch
+	touch $@
+
+$(BENCH)/.peers: pyproject.toml benchmarks/requirements.txt $(BENCH)/.torch
+	$(BPIP) install --quiet --constraint constraints.txt --requirement benchmarks/requirements.txt
+	touch $@
+
 clean:
-	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BENCH) benchmarks/out out .pytest_cache .mypy_cache .ruff_cache .hypothesis

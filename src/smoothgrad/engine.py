@@ -18,12 +18,56 @@ from smoothgrad.errors import UnsupportedModel
 from smoothgrad.models.layer import LayerView
 from smoothgrad.models.layer import at as seen_from
 from smoothgrad.models.network import Network
-from smoothgrad.models.prepare import Prepared, prepare
+from smoothgrad.models.prepare import Prepared, borrow
 
+TUNES = 32  # chunks in a run from which comparing sizes of chunks pays
 PAYS = 32  # passes over all rows from which the making of a prepared copy pays
 FEWEST = 4  # draws before the two are compared
 FASTER = 0.95  # of float32's time: what bfloat16 may take at most
 FAITHFUL = 0.1  # of the map's standard error: how far bfloat16 may move it at most
+
+
+class Asked(NamedTuple):
+    """What the user asks: a model, seen from a layer or not."""
+
+    model: nn.Module
+    inputs: tuple[Tensor, ...]  # of the network
+    output: Tensor  # of the network for the first row
+    row: torch.Size  # the shape of what is explained
+    layer: str | None
+
+    def itself(self) -> nn.Module:
+        """The model, seen from the layer."""
+        return self._seen(self.model)
+
+    def copy(self, precision: Literal["float32", "bfloat16"]) -> nn.Module:
+        """A prepared copy of it, seen from the layer. Raises `UnsupportedModel`."""
+        x, *context = (part[:1] for part in self.inputs)
+        return self._seen(
+            borrow(self.model, x, context=tuple(context), precision=precision, at=self.layer, expected=self.output)
+        )
+
+    def copy_or_itself(self) -> nn.Module:
+        """A copy, or the model itself where it cannot be copied: slower, and the same map."""
+        try:
+            return self.copy("float32")
+        except UnsupportedModel:
+            return self.itself()
+
+    def schedule(self, model: nn.Module, passes: int, chunk: int | None) -> Schedule:
+        """Chunks for so many passes: as the user says, or as suits what is known of the model, and tuned where they are many."""
+        if chunk is not None:
+            return Schedule(chunk)
+        copy, x = _prepared(model), self.inputs[0]
+        known = copy.preparation.largest if copy is not None and x.device.type == "cpu" else 0
+
+        def begun(clock: Callable[[], float] | None) -> Schedule:
+            return Schedule.for_activation(known, clock) if known else Schedule.for_rows(self.row, clock)
+
+        return begun(clock_of(x.device)) if passes >= TUNES * begun(None).chunk else begun(None)
+
+    def _seen(self, model: nn.Module) -> nn.Module:
+        return model if self.layer is None else seen_from(model, self.layer)
 
 
 @final
@@ -44,22 +88,17 @@ class Engine:
         self._narrow = narrow
 
     @staticmethod
-    def of(
-        model: nn.Module, inputs: tuple[Tensor, ...], layer: str | None, precision: str, passes: int, schedule: Schedule
-    ) -> Engine:
-        """The model seen from a layer, or a prepared copy of it where so many `passes` pay for one. `inputs` are the network's."""
-
-        def copy(kind: Literal["float32", "bfloat16"]) -> nn.Module:
-            x, *context = (part[:1] for part in inputs)
-            return _seen(prepare(model, x, context=tuple(context), precision=kind, at=layer), layer)
-
+    def of(asked: Asked, precision: str, passes: int, chunk: int | None) -> Engine:
+        """The model, or a prepared copy where so many `passes` pay for one, in chunks of at most so many rows."""
         if precision == "bfloat16":
-            return Engine(copy("bfloat16"), schedule)
+            copy = asked.copy("bfloat16")
+            return Engine(copy, asked.schedule(copy, passes, chunk))
         if passes < PAYS:
             said = f"float32: {passes} passes do not pay for a comparison with bfloat16" if precision == "auto" else ""
-            return Engine(_seen(model, layer), schedule, said=said)
-        full = _seen(model, layer) if _prepared(model) else _or_itself(lambda: copy("float32"), model, layer)
-        return Engine(full, schedule, narrow=copy("bfloat16") if precision == "auto" else None)
+            return Engine(asked.itself(), asked.schedule(asked.model, passes, chunk), said=said)
+        full = asked.itself() if _prepared(asked.model) else asked.copy_or_itself()
+        narrow = asked.copy("bfloat16") if precision == "auto" else None
+        return Engine(full, asked.schedule(full, passes, chunk), narrow=narrow)
 
     def described(self, dtype: torch.dtype) -> dict[str, Any]:
         """How it was computed, for the record; `dtype` is that of the rows."""
@@ -178,15 +217,3 @@ def clock_of(device: torch.device) -> Callable[[], float]:
         return time.perf_counter()
 
     return now
-
-
-def _seen(model: nn.Module, layer: str | None) -> nn.Module:
-    return model if layer is None else seen_from(model, layer)
-
-
-def _or_itself(copy: Callable[[], nn.Module], model: nn.Module, layer: str | None) -> nn.Module:
-    """A copy, or the model itself where it cannot be copied: slower, and the same map."""
-    try:
-        return copy()
-    except UnsupportedModel:
-        return _seen(model, layer)

@@ -39,7 +39,7 @@ from smoothgrad.core.halving import reproducibility
 from smoothgrad.core.moments import Estimate
 from smoothgrad.core.query import Query
 from smoothgrad.core.schedule import Schedule
-from smoothgrad.engine import Engine, clock_of
+from smoothgrad.engine import Asked, Engine
 from smoothgrad.models.fingerprint import fingerprint
 from smoothgrad.models.layer import at as seen_from
 from smoothgrad.models.network import Network
@@ -232,7 +232,7 @@ class _Run:
                 with refusals(asked, x):
                     h = view.capture(x, *context)
                 x, context, layer = h, inputs, view.name
-            schedule = Schedule(chunk) if chunk else Schedule.for_rows(x.shape[1:], clock_of(place))
+            schedule = Schedule(chunk) if chunk else Schedule.for_rows(x.shape[1:])
             query = Query.of(
                 x, torch.zeros(len(x), dtype=torch.int64, device=place), seed=seed, keys=named, context=context
             )
@@ -248,7 +248,8 @@ class _Run:
             method.check(query)
             score = query.scores(output)
             check_finite(score, "the score")
-            engine = Engine.of(model, inputs, layer, precision, len(x) * method.passes, schedule)
+            question = Asked(model, inputs, output[:1], x.shape[1:], layer)
+            engine = Engine.of(question, precision, len(x) * method.passes, chunk)
         label = None if at is None else at if isinstance(at, str) else type(at).__name__
         return _Run(method, goal.kind, engine, query, output, score, named, seed, asked, label, started)
 

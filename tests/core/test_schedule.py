@@ -14,18 +14,27 @@ from smoothgrad.core.schedule import Schedule
 from smoothgrad.errors import OutOfMemory
 
 
-@given(chunk=st.integers(1, 500), rows=st.integers(1, 100), block=st.sampled_from([1, 2]))
-def test_draws_come_in_whole_blocks_and_fit_the_chunk_where_they_can(chunk: int, rows: int, block: int) -> None:
-    draws = Schedule(chunk).draws_at_once(rows, block)
-    assert draws >= block
-    assert draws % block == 0
-    assert draws * rows <= chunk or draws == block
-    assert (draws + block) * rows > chunk, "no smaller than need be"
+@given(
+    chunk=st.integers(1, 500), rows=st.integers(1, 100), block=st.sampled_from([1, 2, 8]), blocks=st.integers(1, 200)
+)
+def test_draws_come_in_whole_blocks_that_fit_the_chunk_and_are_nearly_equal(
+    chunk: int, rows: int, block: int, blocks: int
+) -> None:
+    left, taken = blocks * block, []
+    while left:
+        draws = Schedule(chunk).draws_at_once(rows, block, left)
+        assert draws % block == 0
+        assert draws * rows <= chunk or draws == block
+        taken.append(draws)
+        left -= draws
+    assert sum(taken) == blocks * block
+    assert max(taken) - min(taken) <= block, "no small remainder"
+    assert len(taken) == -(-blocks // max(1, chunk // (rows * block))), "no more calls than need be"
 
 
 def test_small_rows_come_in_large_chunks_and_large_rows_one_by_one() -> None:
     assert Schedule.for_rows(torch.Size([3, 224, 224])).chunk == 4
-    assert Schedule.for_rows(torch.Size([1, 8, 8])).chunk == 256
+    assert Schedule.for_rows(torch.Size([1, 8, 8])).chunk == 128
     assert Schedule.for_rows(torch.Size([3, 2000, 2000])).chunk == 1
 
 

@@ -18,7 +18,7 @@ from smoothgrad.models.digits import digits
 from smoothgrad.models.fingerprint import fingerprint
 from smoothgrad.models.layer import at
 from smoothgrad.models.network import Network
-from smoothgrad.models.prepare import Prepared, prepare
+from smoothgrad.models.prepare import Prepared, borrow, prepare
 from tests.models.test_folding import answers, settled
 from tests.nets import CifarResNet, small_net
 
@@ -485,3 +485,25 @@ def test_what_no_copy_can_stand_for_is_refused(make: object, x: Tensor | None, m
 def test_arguments_that_mean_nothing_are_refused(options: dict[str, object], error: type, message: str) -> None:
     with pytest.raises(error, match=message):
         prepare(**{"model": net(), **options})
+
+
+def test_a_borrowed_copy_shares_what_it_does_not_change_and_answers_the_same() -> None:
+    net = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.Flatten(), nn.Linear(64, 5)
+    ).eval()
+    x = torch.rand(2, 3, 8, 8)
+    before = {name: part.clone() for name, part in net.state_dict().items()}
+    with torch.no_grad():
+        expected = net(x)
+    for precision in ("float32", "bfloat16"):
+        fast = borrow(net, x, precision=precision, expected=expected[:1])
+        assert isinstance(fast, Prepared)
+        torch.testing.assert_close(fast(x), expected, rtol=0.05 if precision == "bfloat16" else 1e-5, atol=0.02)
+        assert not any(part.requires_grad for part in fast.parameters())
+    fast = borrow(net, x, expected=expected[:1])
+    assert isinstance(fast, Prepared)
+    assert fast.net[5].weight.data_ptr() == net[5].weight.data_ptr()
+    assert fast.net[5].weight is not net[5].weight
+    assert prepare(net, x).net[5].weight.data_ptr() != net[5].weight.data_ptr()
+    assert all(torch.equal(part, before[name]) for name, part in net.state_dict().items())
+    assert all(part.requires_grad for part in net.parameters())

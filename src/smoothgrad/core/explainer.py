@@ -212,7 +212,8 @@ class Over(Explainer):
         for look in self.sampler.looks():
             while start < look:
                 block = self.sampler.block
-                draws = range(start, min(look, start + schedule.draws_at_once(len(query), block)))
+                points = -(-len(query) // query.twins)
+                draws = range(start, start + schedule.draws_at_once(points, block, look - start))
                 state = self._step(state, model, query, draws, schedule)
                 start = draws.stop
                 done = self.sampler.passes + start * self.inner.passes

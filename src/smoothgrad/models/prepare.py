@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any, Literal, TypeAlias, final, get_args
+from typing import Any, Literal, NamedTuple, TypeAlias, final, get_args
 
 import torch
 from torch import Tensor, nn
@@ -19,10 +19,13 @@ from smoothgrad.errors import BadInput, BadMethod, BadModel, BadOption, UnknownN
 from smoothgrad.models.fingerprint import fingerprint
 from smoothgrad.models.folding import Folding, close, count_batch_norms, fold_batch_norms, one_line
 from smoothgrad.models.network import Network
+from smoothgrad.models.sizes import Sizes
 
 Layout: TypeAlias = Literal["channels_last", "contiguous"]
 Precision: TypeAlias = Literal["float32", "bfloat16"]
 Inputs: TypeAlias = tuple[Tensor, ...]
+Answer: TypeAlias = Callable[[nn.Module, Inputs], Tensor]  # of a network on its first row
+Weights: TypeAlias = Callable[[nn.Module], dict[int, Any]]  # the parameters of a copy, by the identity of the model's
 
 
 def prepare(
@@ -65,19 +68,25 @@ def prepare(
     True
     """
     _check_options(precision, layout)
-    net = model.net if isinstance(model, Network) else model
-    _check_net(net, precision, at)
-    if x is not None and (not isinstance(x, Tensor) or x.ndim == 0 or not len(x)):
-        raise BadInput("x is what the copy is tried on; give rows (N, *S) with N >= 1, or None")
-    with own_arithmetic(_device(net)):
-        # What is closed comes out as it went in: nothing is to be tried, and a compiled network would be compiled for it.
-        first = None if x is None or _closed(net) else tuple(part.detach()[:1] for part in (x, *context))
-        made = _made(net, first, precision, fold, layout, at)
-    if not isinstance(model, Network):
-        return made
-    return Network(
-        made, name=model.name, classes=model.classes, preprocessing=model.preprocessing, samples=model._samples
-    )
+    return _checked(model, x, context, Wishes(precision, fold, layout, at), _no_weights, _answer)
+
+
+def borrow(
+    model: nn.Module,
+    x: Tensor,
+    *,
+    expected: Tensor,
+    precision: Precision = "float32",
+    at: str | None = None,
+    context: tuple[Tensor, ...] = (),
+) -> Network | Prepared:
+    """As `prepare`, for use at once: weights that are not changed are not copied either, but shared with the model.
+
+    `expected`: what the model answers on the first row of x. Of a network whose weights lie in linear layers, hardly any memory is
+    taken. What is done to the model's weights afterwards is done to some of the copy's.
+    """
+    wishes = Wishes(precision, True, "channels_last", at)
+    return _checked(model, x, context, wishes, _lent_weights, lambda _net, _first: expected)
 
 
 @final
@@ -90,6 +99,7 @@ class Preparation:
     layout: str  # "channels_last" or "contiguous"
     precision: str  # of the arithmetic: "float32", "bfloat16"; or the model's own
     note: str = ""
+    largest: int = 0  # bytes of the largest tensor that is made for one row; 0 where it was not tried on one
 
     @property
     def said(self) -> str:
@@ -166,68 +176,117 @@ def _check_net(net: object, precision: str, at: object) -> None:
         raise UnknownName(f"the network has no layer {at!r}; {nearest(str(at), layers)}")
 
 
+class Wishes(NamedTuple):
+    """What is asked of a copy."""
+
+    precision: Precision
+    fold: bool
+    layout: Layout
+    at: str | None
+
+
+def _checked(
+    model: nn.Module, x: Tensor | None, context: tuple[Tensor, ...], wishes: Wishes, weights: Weights, answer: Answer
+) -> Network | Prepared:
+    net = model.net if isinstance(model, Network) else model
+    _check_net(net, wishes.precision, wishes.at)
+    if x is not None and (not isinstance(x, Tensor) or x.ndim == 0 or not len(x)):
+        raise BadInput("x is what the copy is tried on; give rows (N, *S) with N >= 1, or None")
+    with own_arithmetic(_device(net)):
+        # What is closed comes out as it went in: nothing is to be tried, and a compiled network would be compiled for it.
+        first = None if x is None or _closed(net) else tuple(part.detach()[:1] for part in (x, *context))
+        made = _made(net, first, wishes, weights, answer)
+    if not isinstance(model, Network):
+        return made
+    return Network(
+        made, name=model.name, classes=model.classes, preprocessing=model.preprocessing, samples=model._samples
+    )
+
+
 # --- making -----------------------------------------------------------------------------------------------------------
 
 _FORMATS = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 
-def _made(net: nn.Module, first: Inputs | None, precision: str, fold: bool, layout: str, at: str | None) -> Prepared:
+def _made(net: nn.Module, first: Inputs | None, wishes: Wishes, weights: Weights, answer: Answer) -> Prepared:
     """The copy as asked for, or else the best that answers as the model does on the first row. Raises `UnsupportedModel`."""
-    expected = None if first is None else _answer(net, first)
+    expected = None if first is None else answer(net, first)
     digest = fingerprint(net)
     notes: list[str] = []
-    for folding, laid in _attempts(fold, layout):
+    for attempt in _attempts(wishes):
         with _own_random_numbers(_device(net)):  # of tracing
-            made = _copied(net, digest, first, folding, laid, at)
+            made = _copied(net, digest, first, attempt, weights)
         if first is None or expected is None:
             break
         try:
-            if close(_answer(made, first), expected):
+            sizes = Sizes(made)
+            with sizes:
+                found = _answer(made, first)
+            made = _changed(made, largest=sizes.largest)
+            if close(found, expected):
                 break
-            notes.append(_what_failed(folding, laid, "answers something else"))
+            notes.append(_what_failed(attempt, "answers something else"))
         except UnsupportedModel as error:
-            notes.append(_what_failed(folding, laid, str(error)))
+            notes.append(_what_failed(attempt, str(error)))
     else:
         raise UnsupportedModel(f"a copy of {type(net).__name__} cannot stand for it: {notes[-1]}; use the model itself")
     made = _with_notes(made, notes)
-    return _narrowed(made, first) if precision == "bfloat16" else made
+    return _narrowed(made, first) if wishes.precision == "bfloat16" else made
 
 
-def _attempts(fold: bool, layout: str) -> Iterator[tuple[bool, str]]:
+def _attempts(wishes: Wishes) -> Iterator[Wishes]:
     """What is asked for, then less and less."""
-    yield from dict.fromkeys([(fold, layout), (fold, "contiguous"), (False, "contiguous")])
+    plainer = wishes._replace(layout="contiguous")
+    yield from dict.fromkeys([wishes, plainer, plainer._replace(fold=False)])
 
 
-def _what_failed(fold: bool, layout: str, reason: str) -> str:
-    return f"{'folded, ' if fold else ''}{layout.replace('_', '-')}, it {reason}"
+def _what_failed(wishes: Wishes, reason: str) -> str:
+    return f"{'folded, ' if wishes.fold else ''}{wishes.layout.replace('_', '-')}, it {reason}"
 
 
 def _with_notes(made: Prepared, notes: list[str]) -> Prepared:
-    note = "; ".join(part for part in (made.preparation.note, *notes) if part)
-    return Prepared(made.net, replace(made.preparation, note=note), made.fingerprint)
+    return _changed(made, note="; ".join(part for part in (made.preparation.note, *notes) if part))
 
 
-def _copied(net: nn.Module, digest: str, first: Inputs | None, fold: bool, layout: str, at: str | None) -> Prepared:
+def _changed(made: Prepared, **what: Any) -> Prepared:
+    return Prepared(made.net, replace(made.preparation, **what), made.fingerprint)
+
+
+def _copied(net: nn.Module, digest: str, first: Inputs | None, wishes: Wishes, weights: Weights) -> Prepared:
     """A frozen copy, folded and laid out."""
-    twin = _twin(net)
+    twin = _twin(net, weights(net))
     for part in twin.parameters():  # scripted modules cannot be asked to do this themselves
         part.requires_grad_(False)
     closed = _closed(net)
     folding = Folding(0, count_batch_norms(twin), closed)
-    if fold and not closed:
-        folding = fold_batch_norms(twin, context=(first or ())[1:], at=at, linear=first is not None)
-    used = layout if _ranks(twin) else "contiguous"
+    if wishes.fold and not closed:
+        folding = fold_batch_norms(twin, context=(first or ())[1:], at=wishes.at, linear=first is not None)
+    used = wishes.layout if _ranks(twin) else "contiguous"
     if used == "channels_last":
         _lay_out(twin)
     precision = str(_dtype(twin)).removeprefix("torch.")
     return Prepared(twin, Preparation(folding.folded, folding.left, used, precision, folding.note), digest)
 
 
-def _twin(net: nn.Module) -> nn.Module:
-    """A deep copy. Raises `UnsupportedModel`."""
+def _no_weights(_net: nn.Module) -> dict[int, Any]:
+    """All of a copy is its own."""
+    return {}
+
+
+def _lent_weights(net: nn.Module) -> dict[int, Any]:
+    """For a deep copy: parameters of its own, in the memory of the model's."""
+    return {
+        id(part): nn.Parameter(part.detach(), requires_grad=False)
+        for part in net.parameters()
+        if type(part) is nn.Parameter
+    }
+
+
+def _twin(net: nn.Module, known: dict[int, Any]) -> nn.Module:
+    """A deep copy of all but what is known already. Raises `UnsupportedModel`."""
     try:
         with torch.no_grad(), _WithoutHistory():  # copies of scripted parts would keep a history
-            twin = copy.deepcopy(net)
+            twin = copy.deepcopy(net, known)
     except torch.OutOfMemoryError:
         raise
     except Exception as error:
@@ -275,7 +334,7 @@ def _lay_out(net: nn.Module) -> None:
 
 def _narrowed(made: Prepared, first: Inputs | None) -> Prepared:
     """The same in bfloat16: weights are cast once, if the network takes them so, and else at each call."""
-    narrow = replace(made.preparation, precision="bfloat16")
+    narrow = replace(made.preparation, precision="bfloat16", largest=made.preparation.largest // 2)
     before = [
         (module, dict(module._parameters)) for module in made.net.modules() if isinstance(module, _ConvNd | nn.Linear)
     ]
