@@ -24,7 +24,7 @@ def main(words: list[str]) -> int:
         shutil.rmtree(folder, ignore_errors=True)
     scale = QUICK if given.quick else FULL
     session = Session(scale, given.device, folder, tuple(given.only), machine.made_with(given.device))
-    for stage in STAGES:
+    for stage in () if given.tables else STAGES:
         stage.run(session)
     # Tables and pictures of the real thing stay beside this file; those of a part or of a trial do not replace them.
     whole = not given.quick and not given.only and given.device == "cpu"
@@ -41,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tiny network and few draws: does everything work?")
     parser.add_argument("--fresh", action="store_true", help="forget what was measured before")
+    parser.add_argument("--tables", action="store_true", help="measure nothing: write what has been measured")
     parser.add_argument(
         "--only",
         action="append",
