@@ -1,4 +1,7 @@
-"""The limit: forward and backward of the prepared network, noise drawn beforehand, gradients summed. No library around it."""
+"""The limit: forward and backward of the prepared network, noise drawn beforehand, gradients summed. No library around it.
+
+It has malloc keep its memory as ours does, so that it is a limit.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,13 @@ from torch import Tensor
 
 from benchmarks.networks import Case
 from benchmarks.tasks import Task
+from smoothgrad.engine import keep_heap
 from smoothgrad.models.prepare import prepare
 
 
 def make(case: Case, task: Task, batch: int | None) -> Callable[[int], Tensor]:
     """A seed to maps (N, *S). Preparing the network is outside the clock; the noise is the first seed's."""
+    keep_heap()
     net = prepare(case.net, case.x)
     noise = case.std(task) * torch.randn(task.samples, *case.x.shape, device=case.x.device)  # (n, N, *S)
 

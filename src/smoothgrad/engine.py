@@ -51,7 +51,7 @@ class Asked(NamedTuple):
         """A copy, or the model itself where it cannot be copied: slower, and the same map."""
         try:
             return self.copy("float32")
-        except UnsupportedModel:
+        except (UnsupportedModel, torch.OutOfMemoryError):
             return self.itself()
 
     def schedule(self, model: nn.Module, passes: int, chunk: int | None) -> Schedule:
@@ -90,6 +90,8 @@ class Engine:
     @staticmethod
     def of(asked: Asked, precision: str, passes: int, chunk: int | None) -> Engine:
         """The model, or a prepared copy where so many `passes` pay for one, in chunks of at most so many rows."""
+        if passes >= PAYS and asked.output.device.type == "cpu":
+            keep_heap()
         if precision == "bfloat16":
             copy = asked.copy("bfloat16")
             return Engine(copy, asked.schedule(copy, passes, chunk))
@@ -204,6 +206,16 @@ def _prepared(model: nn.Module) -> Prepared | None:
     inner = model.model if isinstance(model, LayerView) else model
     inner = inner.net if isinstance(inner, Network) else inner
     return inner if isinstance(inner, Prepared) else None
+
+
+def keep_heap() -> None:
+    """Have C's malloc keep the memory of one call for the next, where it would hand it back to the system and fault it in again.
+
+    glibc learns from what it sees freed, up to blocks of 32 MB: show it one. Measured: MobileNetV2 takes 1.0 s in place of 1.36,
+    for some 80 MB more. Other allocators take no notice.
+    """
+    block = torch.empty(31 * 2**20, dtype=torch.uint8, device="cpu")
+    del block
 
 
 def clock_of(device: torch.device) -> Callable[[], float]:
