@@ -30,7 +30,7 @@ class Scale:
     pictures: int = 4
     reference: int = 30_000
     nested: int = 50  # draws, and steps in each
-    grid: tuple[int, ...] = (25, 50, 100, 200, 400)
+    grid: tuple[int, ...] = (24, 50, 100, 200, 400)
     seeds: int = 8
     sampled: int = 48  # draws: a whole number of every sampling's blocks
     sampling_seeds: int = 24
