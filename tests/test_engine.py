@@ -249,3 +249,93 @@ def test_errors_name_the_network_and_not_its_copy() -> None:
         sg.explain(net, X, method=sg.smoothgrad(samples=PAYS, rule=sg.Guided()))
     with pytest.raises(RuleDidNothing, match="found no ReLU in Sequential"):
         sg.explain(net, X, method=sg.smoothgrad(samples=PAYS, rule=sg.Guided()), at="1")
+
+
+def test_while_they_race_both_take_the_same_draws() -> None:
+    """A schedule that looks for its best size would give one of them other chunks than the other."""
+    ticks = iter(range(10**6))
+    narrow = Slow(small_net(), off=1.0001)
+    engine = Engine(Slow(small_net(), seconds=0.005), Schedule(6, lambda: float(next(ticks))), narrow=narrow)
+    list(engine.partials(sg.smoothgrad(samples=64), Query.of(X, 1, seed=3)))
+    assert engine.model is narrow, engine.said
+    moved = float(engine.said.rpartition("by ")[2].split()[0])
+    assert moved < 0.01
+
+
+def test_rows_that_are_done_in_one_and_not_in_the_other_are_not_compared() -> None:
+    method = sg.smoothgrad(samples=sg.Until(tolerance=0.5, least=4, most=64))
+    full = small_net()
+    engine, found = race(full, Slow(small_net(), off=1e-12), method)
+    assert engine.model is full
+    assert torch.equal(found.value, method.estimate(full, Query.of(X, 1, seed=3), Schedule(16)).value)
+
+
+def test_a_twin_that_overflows_is_out_of_the_race() -> None:
+    class Overflowing(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.flatten(1) * torch.inf
+
+    full = small_net()
+    engine, found = race(full, Overflowing().eval())
+    assert engine.model is full
+    assert engine.said.startswith("float32: in bfloat16 the gradient of row 0 holds NaN or infinity")
+    assert found.draws.tolist() == [PAYS] * 2
+
+
+def test_auto_is_never_a_reason_to_fail() -> None:
+    x = X.double()
+    result = sg.explain(small_net().double(), x, method=MANY, precision="auto")
+    assert result.provenance["precision"].startswith("float32: the model is in float64")
+    again = sg.explain(sg.prepare(small_net(), X), X, method=MANY, precision="auto")
+    assert "prepared already" in again.provenance["precision"]
+
+
+def test_a_network_prepared_in_bfloat16_can_be_explained() -> None:
+    net = small_net()
+    fast = sg.prepare(net, X, precision="bfloat16")
+    result = sg.explain(fast, X, method=MANY)
+    assert result.provenance["dtype"] == "bfloat16"
+    assert result.maps.dtype == torch.float32
+    plain = sg.explain(net, X, method=MANY)
+    assert float((result.maps - plain.maps).norm() / plain.maps.norm()) < 0.1
+
+
+def test_a_layer_into_which_a_norm_is_folded_is_refused_by_name() -> None:
+    net = small_net()
+    fast = sg.prepare(net, X)
+    with pytest.raises(UnsupportedModel, match=r"folded into layer '0'.*prepare\(model, x, at='0'\)"):
+        sg.explain(fast, X, method=sg.gradient(), at="0")
+    for layer in ("1", "3"):
+        torch.testing.assert_close(
+            sg.explain(fast, X, method=sg.gradient(), at=layer).x, sg.explain(net, X, method=sg.gradient(), at=layer).x
+        )
+    whole = sg.prepare(net, X, at="0")
+    torch.testing.assert_close(
+        sg.explain(whole, X, method=sg.gradient(), at="0").maps, sg.explain(net, X, method=sg.gradient(), at="0").maps
+    )
+
+
+def test_sparse_buffers_are_no_obstacle() -> None:
+    class Graph(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("links", torch.eye(192).to_sparse())
+            self.head = nn.Linear(192, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            scores: Tensor = self.head((self.links @ x.flatten(1).T).T)
+            return scores
+
+    net = Graph().eval()
+    result = sg.explain(net, X, method=MANY, target=1)
+    assert result.provenance["prepared"] is not None
+    torch.testing.assert_close(result.maps.flatten(1), net.head.weight[1].detach().expand(2, -1))
+
+
+def test_completeness_is_counted_in_the_models_own_arithmetic() -> None:
+    net = small_net()
+    method = sg.integrated_gradients(steps=64)
+    narrow, full = (sg.explain(net, X, method=method, precision=precision) for precision in ("bfloat16", "float32"))
+    assert narrow.completeness is not None
+    assert full.completeness is not None
+    torch.testing.assert_close(narrow.completeness.change, full.completeness.change)

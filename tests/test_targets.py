@@ -205,9 +205,9 @@ def test_a_class_named_twice_has_two_maps() -> None:
     assert torch.equal(result.maps[0], result.maps[1])
 
 
-@pytest.mark.parametrize("wrong", [(), (sg.Contrast(),), (sg.Each(1),), (sg.Probability(),)], ids=repr)
+@pytest.mark.parametrize("wrong", [(), (sg.Each(1),), (sg.Probability(),)], ids=repr)
 def test_what_each_cannot_hold_is_refused(wrong: tuple[sg.Target, ...]) -> None:
-    with pytest.raises(BadTarget, match="Each takes one or more of Top, Class or Classes"):
+    with pytest.raises(BadTarget, match="Each takes one or more of Top, Class, Classes or Contrast"):
         sg.Each(*wrong)
 
 
@@ -228,3 +228,26 @@ def test_a_comparison_has_a_row_for_each_target() -> None:
     )
     assert [row.name for row in table.rows] == ["a", "a", "b", "b"]
     assert [int(row.cells[1].target) for row in table.rows if isinstance(row.cells[1], sg.Attribution)] == [0, 3, 0, 3]
+
+
+def test_a_contrast_shares_the_passes_of_its_classes() -> None:
+    net, x = small_net(), torch.rand(2, 3, 8, 8)
+    method = sg.smoothgrad(samples=12)
+    target = sg.Each(sg.Top(), sg.Contrast(), 3)
+    together = sg.explain(net, x, method=method, target=target)
+    for place, alone in enumerate(target.targets):
+        result = sg.explain(net, x, method=method, target=alone)
+        torch.testing.assert_close(together[place::3].maps, result.maps, rtol=1e-4, atol=1e-7)
+        torch.testing.assert_close(together[place::3].score, result.score)
+        assert [together.target_name(place + 3 * row) for row in range(2)] == [
+            result.target_name(row) for row in range(2)
+        ]
+
+
+def test_rectgrad_sees_each_point_alone_also_when_targets_have_left() -> None:
+    net, x = small_net(), torch.rand(2, 3, 8, 8)
+    method = sg.smoothgrad(rule=sg.Rectified(80.0), samples=sg.Until(tolerance=0.5, least=4, most=64))
+    together = sg.explain(net, x, method=method, target=sg.Each(0, 1, 2))
+    for place in range(3):
+        alone = sg.explain(net, x, method=method, target=place)
+        torch.testing.assert_close(together[place::3].maps, alone.maps, rtol=1e-3, atol=1e-6)

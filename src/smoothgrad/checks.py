@@ -26,6 +26,7 @@ from smoothgrad.errors import (
 )
 from smoothgrad.models.layer import at as seen_from
 from smoothgrad.models.network import Network
+from smoothgrad.models.prepare import Prepared
 
 Precision: TypeAlias = Literal["float32", "bfloat16", "auto"]
 Keys: TypeAlias = Tensor | Sequence[int] | None
@@ -139,7 +140,8 @@ def check_context(context: object, rows: int) -> tuple[Tensor, ...]:
 
 def check_dtype(model: nn.Module, x: Tensor) -> None:
     """Raises `BadInput` where rows and parameters are of different types."""
-    if not x.is_floating_point():
+    inner = model.net if isinstance(model, Network) else model
+    if not x.is_floating_point() or (isinstance(inner, Prepared) and inner.preparation.precision == "bfloat16"):
         return
     dtype = next((part.dtype for part in model.parameters() if part.is_floating_point()), x.dtype)
     if dtype != x.dtype:

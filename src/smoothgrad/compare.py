@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, final
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from smoothgrad.checks import Keys, Precision, check_method, check_rows
 from smoothgrad.core.explainer import Explainer
-from smoothgrad.errors import BadInput, BadMethod, NonFinite, NotDifferentiable, UnsupportedModel, need
+from smoothgrad.errors import BadInput, BadMethod, NonFinite, NotDifferentiable, OutOfMemory, UnsupportedModel, need
 from smoothgrad.explain import Progress, explain
 from smoothgrad.methods import named
 from smoothgrad.recipe import to_recipe
@@ -144,6 +144,7 @@ def compare(
     if names and len(names) != len(x):
         raise BadInput(f"{len(names)} names for {len(x)} rows; give one each, or none")
     times = len(target.targets) if isinstance(target, Each) else 1  # rows of the result for each of x
+    named = [name for name in names or [f"row {number}" for number in range(len(x))] for _ in range(times)]
     columns: list[Sequence[Attribution | Failure]] = []
     for label, method in labelled.items():
         report = _labelled(progress, label)
@@ -162,15 +163,14 @@ def compare(
                 device=device,
                 progress=report,
             )
-            columns.append(list(result))
+            columns.append([replace(one, names=(name,)) for one, name in zip(result, named, strict=True)])
         except FAULTS_OF_A_METHOD as error:
             columns.append([Failure(type(error).__name__, str(error))] * len(x) * times)
-    named = [name for name in names or [f"row {number}" for number in range(len(x))] for _ in range(times)]
     rows = tuple(Row(name, tuple(cells)) for name, cells in zip(named, zip(*columns, strict=True), strict=True))
     return Comparison(tuple(labelled), tuple(to_recipe(method) for method in labelled.values()), rows)
 
 
-FAULTS_OF_A_METHOD = (BadMethod, NonFinite, NotDifferentiable, UnsupportedModel)
+FAULTS_OF_A_METHOD = (BadMethod, NonFinite, NotDifferentiable, OutOfMemory, UnsupportedModel)
 
 COLUMNS = [
     *("picture", "method", "recipe", "seed", "key", "class", "target", "score", "relative_error", "reproducibility"),

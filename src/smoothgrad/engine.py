@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from typing import Any, Literal, NamedTuple, final
 
@@ -13,12 +16,13 @@ from torch import Tensor, nn
 from smoothgrad.core.explainer import Explainer, Partial
 from smoothgrad.core.moments import Estimate
 from smoothgrad.core.query import Query
-from smoothgrad.core.schedule import Schedule
-from smoothgrad.errors import UnsupportedModel
+from smoothgrad.core.schedule import MOST, Schedule
+from smoothgrad.errors import BadMethod, NonFinite, UnsupportedModel
+from smoothgrad.models.fingerprint import fingerprint
 from smoothgrad.models.layer import LayerView
 from smoothgrad.models.layer import at as seen_from
 from smoothgrad.models.network import Network
-from smoothgrad.models.prepare import Prepared, borrow
+from smoothgrad.models.prepare import Known, Prepared, borrow
 
 TUNES = 32  # chunks in a run from which comparing sizes of chunks pays
 PAYS = 32  # passes over all rows from which the making of a prepared copy pays
@@ -27,7 +31,8 @@ FASTER = 0.95  # of float32's time: what bfloat16 may take at most
 FAITHFUL = 0.1  # of the map's standard error: how far bfloat16 may move it at most
 
 
-class Asked(NamedTuple):
+@dataclass(frozen=True)
+class Asked:
     """What the user asks: a model, seen from a layer or not."""
 
     model: nn.Module
@@ -36,6 +41,12 @@ class Asked(NamedTuple):
     row: torch.Size  # the shape of what is explained
     layer: str | None
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of the network, whether it is the user's own or a prepared copy, which knows that of its model."""
+        copy = _prepared(self.model)
+        return copy.fingerprint if copy is not None else fingerprint(_inner(self.model))
+
     def itself(self) -> nn.Module:
         """The model, seen from the layer."""
         return self._seen(self.model)
@@ -43,9 +54,8 @@ class Asked(NamedTuple):
     def copy(self, precision: Literal["float32", "bfloat16"]) -> nn.Module:
         """A prepared copy of it, seen from the layer. Raises `UnsupportedModel`."""
         x, *context = (part[:1] for part in self.inputs)
-        return self._seen(
-            borrow(self.model, x, context=tuple(context), precision=precision, at=self.layer, expected=self.output)
-        )
+        known = Known(self.output, self.fingerprint)
+        return self._seen(borrow(self.model, x, known, context=tuple(context), precision=precision, at=self.layer))
 
     def copy_or_itself(self) -> nn.Module:
         """A copy, or the model itself where it cannot be copied: slower, and the same map."""
@@ -54,6 +64,13 @@ class Asked(NamedTuple):
         except (UnsupportedModel, torch.OutOfMemoryError):
             return self.itself()
 
+    def narrow(self) -> tuple[nn.Module | None, str]:
+        """A copy in bfloat16, or why there is none."""
+        try:
+            return self.copy("bfloat16"), ""
+        except (UnsupportedModel, BadMethod, torch.OutOfMemoryError) as error:
+            return None, f"float32: {str(error).splitlines()[0]}"
+
     def schedule(self, model: nn.Module, passes: int, chunk: int | None) -> Schedule:
         """Chunks for so many passes: as the user says, or as suits what is known of the model, and tuned where they are many."""
         if chunk is not None:
@@ -61,10 +78,12 @@ class Asked(NamedTuple):
         copy, x = _prepared(model), self.inputs[0]
         known = copy.preparation.largest if copy is not None and x.device.type == "cpu" else 0
 
-        def begun(clock: Callable[[], float] | None) -> Schedule:
-            return Schedule.for_activation(known, clock) if known else Schedule.for_rows(self.row, clock)
-
-        return begun(clock_of(x.device)) if passes >= TUNES * begun(None).chunk else begun(None)
+        begun = Schedule.for_activation(known) if known else Schedule.for_rows(self.row)
+        if passes < TUNES * begun.chunk:
+            return begun
+        # Where the largest tensor is known, a CPU gains nothing from more rows, and memory stays as it is.
+        most = begun.chunk if known else min(MOST, 4 * begun.chunk) if x.device.type == "cpu" else MOST
+        return Schedule(begun.chunk, clock_of(x.device), most)
 
     def _seen(self, model: nn.Module) -> nn.Module:
         return model if self.layer is None else seen_from(model, self.layer)
@@ -80,9 +99,18 @@ class Engine:
     """
 
     def __init__(
-        self, model: nn.Module, schedule: Schedule, *, narrow: nn.Module | None = None, said: str = ""
+        self,
+        model: nn.Module,
+        schedule: Schedule,
+        *,
+        exact: nn.Module | None = None,
+        narrow: nn.Module | None = None,
+        said: str = "",
     ) -> None:
         self.model = model
+        self.exact = (
+            model if exact is None else exact
+        )  # in the user's own arithmetic: for baselines and changes of score
         self.schedule = schedule
         self.said = said  # what was found out about bfloat16, in words
         self._narrow = narrow
@@ -94,13 +122,13 @@ class Engine:
             keep_heap()
         if precision == "bfloat16":
             copy = asked.copy("bfloat16")
-            return Engine(copy, asked.schedule(copy, passes, chunk))
+            return Engine(copy, asked.schedule(copy, passes, chunk), exact=asked.itself())
         if passes < PAYS:
             said = f"float32: {passes} passes do not pay for a comparison with bfloat16" if precision == "auto" else ""
             return Engine(asked.itself(), asked.schedule(asked.model, passes, chunk), said=said)
         full = asked.itself() if _prepared(asked.model) else asked.copy_or_itself()
-        narrow = asked.copy("bfloat16") if precision == "auto" else None
-        return Engine(full, asked.schedule(full, passes, chunk), narrow=narrow)
+        narrow, said = asked.narrow() if precision == "auto" else (None, "")
+        return Engine(full, asked.schedule(full, passes, chunk), narrow=narrow, said=said)
 
     def described(self, dtype: torch.dtype) -> dict[str, Any]:
         """How it was computed, for the record; `dtype` is that of the rows."""
@@ -114,12 +142,6 @@ class Engine:
             "chunk": self.schedule.chunk,
         }
 
-    @property
-    def fingerprint(self) -> str:
-        """That of the user's model, where a copy knows it; else empty."""
-        copy = _prepared(self.model)
-        return "" if copy is None else copy.fingerprint
-
     def partials(self, method: Explainer, query: Query) -> Iterator[Partial]:
         """`method.partials` on the model of choice."""
         if self._narrow is None:
@@ -128,32 +150,38 @@ class Engine:
         return self._race(narrow, method, query)
 
     def _race(self, narrow: nn.Module, method: Explainer, query: Query) -> Iterator[Partial]:
-        schedule = Schedule(self.schedule.chunk)
-        full, slim = method.partials(self.model, query, self.schedule), method.partials(narrow, query, schedule)
+        # No size is looked for while they race: both must take the same draws.
+        full, slim = (method.partials(model, query, Schedule(self.schedule.chunk)) for model in (self.model, narrow))
         first, _ = _timed(full, FEWEST, query.x.device)
         yield from first
         before = first[-1].estimate()
         here, twice = query.x.device, 2 * int(before.draws.max())
         second, seconds = _timed(full, twice, here) if _has_error(before) else ([], 0.0)
-        slim_first, _ = _timed(slim, twice // 2, here) if second else ([], 0.0)
-        slim_second, slim_seconds = _timed(slim, twice, here) if second else ([], 0.0)
+        try:
+            slim_first, _ = _timed(slim, twice // 2, here) if second else ([], 0.0)
+            slim_second, slim_seconds = _timed(slim, twice, here) if second else ([], 0.0)
+        except NonFinite as error:
+            self.said = f"float32: in bfloat16 {error}"
+            yield from chain(second, full)
+            return
         if not slim_second:
             self.said = "float32: there are no further draws, or no standard error, to judge bfloat16 by"
             yield from chain(second, full)
             return
+        early, late = Pair(before, slim_first[-1].estimate()), Pair(second[-1].estimate(), slim_second[-1].estimate())
+        if not (early.of_the_same_draws and late.of_the_same_draws):
+            self.said = "float32: the two took other draws, since memory ran out or rows were done"
+            yield from chain(second, full)
+            return
         share = slim_seconds / seconds
-        moved = deviation(
-            Pair(before, slim_first[-1].estimate()),
-            Pair(second[-1].estimate(), slim_second[-1].estimate()),
-            whole=second[-1].total / second[-1].done,
-        )
+        moved = deviation(early, late, whole=second[-1].total / second[-1].done)
         chosen = share <= FASTER and moved <= FAITHFUL
         self.said = (
             f"{'bfloat16' if chosen else 'float32'}: bfloat16 takes {share:.2f} of float32's time and moves the map by "
-            f"{moved:.3f} of its standard error"
+            f"{moved:.2g} of its standard error"
         )
         if chosen:
-            self.model, self.schedule = narrow, schedule
+            self.model = narrow
         yield from slim_second if chosen else second
         yield from slim if chosen else full
 
@@ -180,6 +208,11 @@ class Pair(NamedTuple):
     full: Estimate
     narrow: Estimate
 
+    @property
+    def of_the_same_draws(self) -> bool:
+        """Were both made of as many draws, in every row?"""
+        return torch.equal(self.full.draws, self.narrow.draws)
+
 
 def deviation(first: Pair, second: Pair, whole: float) -> float:
     """How far the narrow arithmetic moves the map, in standard errors of the map; the largest of all rows.
@@ -189,22 +222,26 @@ def deviation(first: Pair, second: Pair, whole: float) -> float:
     """
     m1, m2 = (pair.full.draws.cpu().double() for pair in (first, second))
     d1, d2 = (_squared_norm(pair.full.value - pair.narrow.value) for pair in (first, second))
-    v = ((d1 - d2) / (1 / m1 - 1 / m2)).clamp_min(0)
+    # A row that was done after the first has no second: what it was moved by counts as shared by all draws.
+    v = torch.where(m1 == m2, 0.0, (d1 - d2) / (1 / m1 - 1 / m2)).clamp_min(0)
     shared = (d2 - v / m2).clamp_min(0)
     assert second.full.stderr is not None, "asked only of methods that have one"
     noise = _squared_norm(second.full.stderr)
     ratio = ((shared + v / (m2 * whole)) / (noise / whole)).sqrt()
-    return float(ratio.nan_to_num(nan=0.0).max())  # 0 / 0: a map without noise that was not moved
+    return float(ratio.nan_to_num(nan=0.0, posinf=math.inf).max())  # 0 / 0: a map without noise that was not moved
 
 
 def _squared_norm(maps: Tensor) -> Tensor:
     return maps.cpu().double().flatten(1).square().sum(1)  # some devices have no float64
 
 
+def _inner(model: nn.Module) -> nn.Module:
+    return model.net if isinstance(model, Network) else model
+
+
 def _prepared(model: nn.Module) -> Prepared | None:
     """The prepared copy that is asked; None where it is the user's own model."""
-    inner = model.model if isinstance(model, LayerView) else model
-    inner = inner.net if isinstance(inner, Network) else inner
+    inner = _inner(model.model if isinstance(model, LayerView) else model)
     return inner if isinstance(inner, Prepared) else None
 
 

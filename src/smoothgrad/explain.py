@@ -6,6 +6,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -40,7 +41,6 @@ from smoothgrad.core.moments import Estimate
 from smoothgrad.core.query import Query
 from smoothgrad.core.schedule import Schedule
 from smoothgrad.engine import Asked, Engine
-from smoothgrad.models.fingerprint import fingerprint
 from smoothgrad.models.layer import at as seen_from
 from smoothgrad.models.network import Network
 from smoothgrad.recipe import data_in, to_recipe
@@ -137,7 +137,8 @@ def explain(
 
     Raises:
         SmoothGradError: `ModelInTraining`, `BadInput`, `BadTarget`, `BadMethod`, `BadNoise`, `BadBaseline`, `NonFinite`,
-            `NotDifferentiable`, `RuleDidNothing`: before any long work wherever possible.
+            `NotDifferentiable`, `RuleDidNothing`, `UnsupportedModel`: before any long work wherever possible. `OutOfMemory`
+            where memory does not suffice for one row.
 
     >>> import torch, smoothgrad as sg
     >>> net = torch.nn.Linear(3, 2).eval()
@@ -185,7 +186,9 @@ class _Run:
 
     method: Explainer
     kind: str  # of the target
-    engine: Engine  # what is asked: seen from a layer, on the device, in one arithmetic or another
+    question: Asked
+    precision: str
+    chunk: int | None
     query: Query
     output: Tensor
     score: Tensor
@@ -249,28 +252,35 @@ class _Run:
             score = query.scores(output)
             check_finite(score, "the score")
             question = Asked(model, inputs, output[:1], x.shape[1:], layer)
-            engine = Engine.of(question, precision, len(x) * method.passes, chunk)
         label = None if at is None else at if isinstance(at, str) else type(at).__name__
-        return _Run(method, goal.kind, engine, query, output, score, named, seed, asked, label, started)
+        return _Run(
+            method, goal.kind, question, precision, chunk, query, output, score, named, seed, asked, label, started
+        )
+
+    @cached_property
+    def engine(self) -> Engine:
+        """What is asked: made when the work begins, since a copy takes a while."""
+        points = len(self.query) // self.query.twins
+        return Engine.of(self.question, self.precision, points * self.method.passes, self.chunk)
 
     def batches(self, progress: Callable[[Progress], object] | None) -> Iterator[Batch]:
         """The rows in batches of one chunk, each to its end: what is held beside the result does not grow with N."""
         passes, before, engine = self.method.passes, 0, self.engine
         for rows in self.query.split(engine.schedule.chunk * self.query.twins):
-            batch = self.method.prepare(engine.model, rows, engine.schedule)
+            batch = self.method.prepare(engine.exact, rows, engine.schedule)
             partial: Partial | None = None
             for partial in engine.partials(self.method, batch):
                 if progress is not None:
                     done = passes * before + partial.done * len(batch)
                     progress(Progress(done, passes * len(self.query), partial))
             assert partial is not None, "every explainer reports at least once"
-            yield Batch.of(partial, self.method.change(engine.model, batch, engine.schedule))
+            yield Batch.of(partial, self.method.change(engine.exact, batch, engine.schedule))
             before += len(batch)
 
     def live(self) -> Iterator[Attribution]:
         """All rows at once, as they get better."""
-        query = self.method.prepare(self.engine.model, self.query, self.engine.schedule)
-        change = self.method.change(self.engine.model, query, self.engine.schedule)
+        query = self.method.prepare(self.engine.exact, self.query, self.engine.schedule)
+        change = self.method.change(self.engine.exact, query, self.engine.schedule)
         for partial in self.engine.partials(self.method, query):
             yield self.attribution(Batch.of(partial, change))
 
@@ -327,16 +337,12 @@ class _Run:
             "machine": platform.machine(),
             "device": str(self.query.x.device),
             "model": name,
-            "fingerprint": self.engine.fingerprint or fingerprint(_inner(self.asked)),
+            "fingerprint": self.question.fingerprint,
             "layer": self.layer,
             "input": list(self.input.shape[1:]),
             **self.engine.described(self.query.x.dtype),
             "seconds": round(time.perf_counter() - self.started, 3),
         }
-
-
-def _inner(model: nn.Module) -> nn.Module:
-    return model.net if isinstance(model, Network) else model
 
 
 def _cat(parts: Sequence[Tensor | None]) -> Tensor | None:

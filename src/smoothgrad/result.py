@@ -406,7 +406,7 @@ class Attribution:
         target = self.target[row]
         if target.ndim:
             this, that = (self.class_name(int(index)) for index in target)
-            return f"{this} rather than {that}"
+            return this if int(target[1]) < 0 else f"{this} rather than {that}"
         return "your function" if int(target) < 0 else self.class_name(int(target))
 
     def class_name(self, index: int) -> str:

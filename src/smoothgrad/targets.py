@@ -130,11 +130,11 @@ class Contrast(Target):
 @final
 @dataclass(frozen=True, init=False)
 class Each(Target):
-    """Several classes, each explained for itself: a map per row and target, from the same points and one forward pass for all.
+    """Several targets, each explained for itself: a map per row and target, from the same points and one forward pass for all.
 
     The result has N * T rows: those of the first input for each of the T targets, then those of the second, ...
 
-    >>> Each(Top(), Top(rank=1), Class(3)).resolve(torch.tensor([[1.0, 5.0, 2.0, 0.0]]))
+    >>> Each(Top(), Top(rank=1), 3).resolve(torch.tensor([[1.0, 5.0, 2.0, 0.0]]))
     tensor([[1, 2, 3]])
     """
 
@@ -146,19 +146,27 @@ class Each(Target):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        wrong = [part for part in self.targets if not isinstance(part, Top | Class | Classes)]
+        wrong = [part for part in self.targets if not isinstance(part, Top | Class | Classes | Contrast)]
         if wrong or not self.targets:
             got = repr(wrong[0]) if wrong else "nothing"
-            raise BadTarget(f"Each takes one or more of Top, Class or Classes, or class numbers; got {got}")
+            raise BadTarget(f"Each takes one or more of Top, Class, Classes or Contrast, or class numbers; got {got}")
 
     def __repr__(self) -> str:
         return f"Each({', '.join(map(repr, self.targets))})"
 
     def resolve(self, output: Tensor) -> Tensor:
-        return torch.stack([part.resolve(output) for part in self.targets], dim=1)
+        parts = [part.resolve(output) for part in self.targets]
+        if all(part.ndim == 1 for part in parts):
+            return torch.stack(parts, dim=1)
+        # Beside contrasts, a class is a pair without a second.
+        alone = torch.full((len(output),), -1, device=output.device)
+        return torch.stack([torch.stack([part, alone], 1) if part.ndim == 1 else part for part in parts], dim=1)
 
     def score(self, output: Tensor, index: Tensor) -> Tensor:
-        return pick(output, index)
+        if index.ndim == 1:
+            return pick(output, index)
+        this, that = index.unbind(1)
+        return pick(output, this) - pick(output, that.clamp_min(0)) * (that >= 0)
 
 
 @final

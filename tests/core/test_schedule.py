@@ -122,3 +122,8 @@ def test_one_by_one_is_a_schedule_of_its_own() -> None:
     schedule = Schedule(8, lambda: 0.0)
     alone = schedule.one_by_one()
     assert (alone.chunk, alone.begin(), schedule.chunk) == (1, None, 8)
+
+
+def test_the_largest_size_to_try_can_be_named() -> None:
+    machine = Machine(lambda _rows: 1.0)
+    assert max(run(Schedule(8, machine.clock, most=64), machine, 30)) == 64

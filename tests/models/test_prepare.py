@@ -16,9 +16,10 @@ from torch.nn.utils import weight_norm
 from smoothgrad.errors import BadInput, BadMethod, BadModel, BadOption, UnknownName, UnsupportedModel
 from smoothgrad.models.digits import digits
 from smoothgrad.models.fingerprint import fingerprint
+from smoothgrad.models.folding import close
 from smoothgrad.models.layer import at
 from smoothgrad.models.network import Network
-from smoothgrad.models.prepare import Prepared, borrow, prepare
+from smoothgrad.models.prepare import Known, Prepared, borrow, prepare
 from tests.models.test_folding import answers, settled
 from tests.nets import CifarResNet, small_net
 
@@ -495,15 +496,34 @@ def test_a_borrowed_copy_shares_what_it_does_not_change_and_answers_the_same() -
     before = {name: part.clone() for name, part in net.state_dict().items()}
     with torch.no_grad():
         expected = net(x)
+    known = Known(expected[:1], fingerprint(net))
     for precision in ("float32", "bfloat16"):
-        fast = borrow(net, x, precision=precision, expected=expected[:1])
+        fast = borrow(net, x, known, precision=precision)
         assert isinstance(fast, Prepared)
         torch.testing.assert_close(fast(x), expected, rtol=0.05 if precision == "bfloat16" else 1e-5, atol=0.02)
         assert not any(part.requires_grad for part in fast.parameters())
-    fast = borrow(net, x, expected=expected[:1])
+    fast = borrow(net, x, known)
     assert isinstance(fast, Prepared)
     assert fast.net[5].weight.data_ptr() == net[5].weight.data_ptr()
     assert fast.net[5].weight is not net[5].weight
     assert prepare(net, x).net[5].weight.data_ptr() != net[5].weight.data_ptr()
     assert all(torch.equal(part, before[name]) for name, part in net.state_dict().items())
     assert all(part.requires_grad for part in net.parameters())
+
+
+def test_a_model_in_training_is_not_tried_since_that_would_change_it() -> None:
+    model = small_net().train()
+    before = {name: part.clone() for name, part in model.state_dict().items()}
+    prepare(model, torch.rand(2, 3, 8, 8))
+    assert all(torch.equal(part, before[name]) for name, part in model.state_dict().items())
+
+
+def test_a_class_that_is_switched_off_does_not_hide_a_wrong_copy() -> None:
+    right = torch.tensor([[1.0, 2.0, -1e9]])
+    wrong = torch.tensor([[1.0, 2.1, -1e9]])
+    assert close(right.clone(), right)
+    assert not close(wrong, right)
+    assert not close(torch.tensor([[1.0, 2.0, -2e9]]), right)
+    assert close(torch.tensor([[1.0, 2.0, -torch.inf]]), torch.tensor([[1.0, 2.0, -torch.inf]]))
+    lowest = torch.finfo(torch.float32).min
+    assert not close(torch.tensor([[1.0, 2.1, lowest]]), torch.tensor([[1.0, 2.0, lowest]]))

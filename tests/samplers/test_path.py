@@ -16,6 +16,7 @@ from smoothgrad.core.sampler import Draw, Sampler
 from smoothgrad.core.schedule import Schedule
 from smoothgrad.errors import BadBaseline, BadMethod
 from smoothgrad.samplers.spread import Sampling
+from tests.nets import small_net
 
 ROWS = torch.rand(2, 3, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64) + 1
 DATA = torch.rand(6, 3, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
@@ -205,3 +206,13 @@ def test_data_of_another_shape_is_refused(data: Tensor) -> None:
 def test_samples_out_of_range_are_refused() -> None:
     with pytest.raises(BadMethod, match="DataPaths needs samples >= 1"):
         sg.DataPaths(DATA, 0)
+
+
+def test_paths_from_a_random_baseline_do_not_say_how_seeds_agree() -> None:
+    """Both halves share the baseline, and a fresh seed would draw another."""
+    data, x = torch.rand(20, 3, 8, 8), torch.rand(1, 3, 8, 8)
+    for baseline in (sg.FromData(data, samples=2), sg.Noise(), sg.Several(sg.Zero(), sg.Noise())):
+        method = sg.smooth_integrated_gradients(samples=16, baseline=baseline)
+        assert sg.explain(small_net(), x, method=method).reproducibility is None
+    method = sg.smooth_integrated_gradients(samples=16)
+    assert sg.explain(small_net(), x, method=method).reproducibility is not None

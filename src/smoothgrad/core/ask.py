@@ -63,11 +63,14 @@ def gradients(
 
 
 def _in_chunks(query: Query, schedule: Schedule, ask: Callable[[Query], Tensor], *, timed: bool = False) -> Tensor:
-    """The answers for all rows, as many at a time as the schedule says; fewer, and again, when memory runs out."""
+    """The answers for all rows, as many points at a time as the schedule says; fewer, and again, when memory runs out."""
+    # Where each point begins: rows that share one also share its forward pass, but only where a gradient is asked for.
+    starts = _points(query) if timed else list(range(len(query)))
+    bounds, start = [*starts, len(query)], 0
     answers: list[Tensor] = []
-    start = 0
-    while start < len(query):
-        part = query.rows(slice(start, start + schedule.chunk * query.twins))
+    while start < len(starts):
+        stop = min(start + schedule.chunk, len(starts))
+        part = query.rows(slice(bounds[start], bounds[stop]))
         begun = schedule.begin() if timed else None
         fitted = True
         try:
@@ -78,8 +81,8 @@ def _in_chunks(query: Query, schedule: Schedule, ask: Callable[[Query], Tensor],
             schedule.halve(error)
             fitted = False
         if fitted:
-            schedule.end(begun, -(-len(part) // query.twins))
-            start += len(part)
+            schedule.end(begun, stop - start)
+            start = stop
         elif query.x.is_cuda:
             torch.cuda.empty_cache()  # not before the error has been let go, and what it held
     return answers[0] if len(answers) == 1 else torch.cat(answers)
@@ -122,13 +125,20 @@ def _gradient(model: nn.Module, query: Query, watch: Callable[[Tensor], None]) -
     return gradient
 
 
+def _points(query: Query) -> list[int]:
+    """The first of the rows that ask about each point."""
+    if query.twins == 1:
+        return list(range(len(query)))
+    same = (query.row[1:] == query.row[:-1]).to(query.x.device) & (query.x[1:] == query.x[:-1]).flatten(1).all(1)
+    return [0, *(1 + (~same).nonzero().flatten()).tolist()]
+
+
 def _points_and_turns(query: Query) -> tuple[Query, list[_Turn]]:
     """The points that rows ask about, each once, and the rows in turns of one question for each point."""
     if query.twins == 1:
         return query, [_Turn(slice(None), slice(None))]
-    same = (query.row[1:] == query.row[:-1]).to(query.x.device) & (query.x[1:] == query.x[:-1]).flatten(1).all(1)
-    new = torch.cat([same.new_ones(1), ~same])
-    first, place = new.nonzero().flatten(), new.cumsum(0) - 1
+    first = torch.tensor(_points(query), device=query.x.device)
+    place = torch.bucketize(torch.arange(len(query), device=first.device), first, right=True) - 1
     number = torch.arange(len(query), device=place.device) - first[place]  # of the question about its point: 0, 1, ...
     turns = [(number == turn).nonzero().flatten() for turn in range(int(number.max()) + 1)]
     return query.rows(first), [_Turn(rows, place[rows]) for rows in turns]

@@ -212,7 +212,7 @@ class Over(Explainer):
         for look in self.sampler.looks():
             while start < look:
                 block = self.sampler.block
-                points = -(-len(query) // query.twins)
+                points = len(query.row.unique_consecutive())  # several targets of a row ask about the same
                 draws = range(start, start + schedule.draws_at_once(points, block, look - start))
                 state = self._step(state, model, query, draws, schedule)
                 start = draws.stop
@@ -241,7 +241,9 @@ class Over(Explainer):
 
     def _final(self, state: Halving) -> Estimate:
         estimate = known(self.reduction, state)
-        return estimate if self.sampler.random else estimate._replace(stderr=None, halves=None)
+        if not self.sampler.random:
+            return estimate._replace(stderr=None, halves=None)
+        return estimate if self.sampler.afresh else estimate._replace(halves=None)
 
     def _reader(self, state: Halving, settled: Estimate | None, rows: Tensor) -> Callable[[], Estimate]:
         return lambda: place(self._final(state), settled, rows)

@@ -30,7 +30,8 @@ class Draw(NamedTuple):
 class Until(Value):
     """As many samples as it takes: stop a row when ||stderr|| / ||map|| <= `tolerance`.
 
-    Looked at only at `least`, 2 `least`, 4 `least`, ... and `most` draws, so that the answer does not depend on the chunk size.
+    Looked at only at `least`, 2 `least`, 4 `least`, ... and `most` draws, so that the answer does not depend on the chunk size;
+    where draws come in blocks of eight, at 8 blocks first.
     """
 
     tolerance: float = 0.1
@@ -49,6 +50,7 @@ class Sampler(Value, ABC):
     """Points x_k, weights and directions for draw numbers k = 0, 1, 2, ..."""
 
     random: bool = True  # do answers scatter, so that a standard error has a meaning? (not on a quadrature)
+    afresh: bool = True  # is all that another seed would change drawn anew for each draw? (not a random baseline)
     directed: bool = False  # are answers multiplied by a direction, a difference of inputs?
     weighted: bool = False  # may weights differ from draw to draw?
 

@@ -18,7 +18,6 @@ MOST = (
     128  # rows in one call: beyond, nothing is gained (CIFAR-10 ResNet-20: 0.95 ms per row at 64 and 128, 1.04 at 192)
 )
 BETTER = 0.95  # a size must take at most this share of another's time per row to be preferred to it
-LARGEST = 4  # times the size begun with: more rows than that are not tried, for the sake of memory
 
 
 @final
@@ -29,30 +28,30 @@ class Schedule:
     smaller and larger sizes are tried in turn, and the one that takes least time per row stays. All calls count.
     """
 
-    def __init__(self, chunk: int, clock: Callable[[], float] | None = None) -> None:
+    def __init__(self, chunk: int, clock: Callable[[], float] | None = None, most: int | None = None) -> None:
         self.chunk = chunk
         self._clock = clock
         self._begun = chunk
-        self._limit = LARGEST * chunk
+        self._limit = 4 * chunk if most is None else most  # larger sizes are not tried, for the sake of memory
         self._times: dict[int, list[float]] = {}  # seconds per row, by size
 
     @staticmethod
-    def for_rows(shape: torch.Size, clock: Callable[[], float] | None = None) -> Schedule:
+    def for_rows(shape: torch.Size) -> Schedule:
         """A cautious beginning for rows of this shape: about four ImageNet pictures' worth, 128 rows at most.
 
         >>> Schedule.for_rows(torch.Size([3, 224, 224])).chunk
         4
         """
-        return Schedule(min(MOST, max(1, ELEMENTS // max(1, shape.numel()))), clock)
+        return Schedule(min(MOST, max(1, ELEMENTS // max(1, shape.numel()))))
 
     @staticmethod
-    def for_activation(size: int, clock: Callable[[], float] | None = None) -> Schedule:
+    def for_activation(size: int) -> Schedule:
         """A good beginning where the largest tensor that is made for one row has so many bytes.
 
         >>> Schedule.for_activation(64 * 112 * 112 * 4).chunk  # ResNet-50 on an ImageNet picture
         6
         """
-        return Schedule(min(MOST, max(1, ACTIVATION // max(1, size))), clock)
+        return Schedule(min(MOST, max(1, ACTIVATION // max(1, size))))
 
     def one_by_one(self) -> Schedule:
         """The same for what must see each row alone."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import final
 
@@ -29,6 +29,7 @@ def at(model: nn.Module, layer: str | nn.Module) -> LayerView:
     (torch.Size([4, 3]), True)
     """
     inner = model.net if isinstance(model, Network) else model
+    pairs = inner.preparation.pairs if isinstance(inner, Prepared) else ()
     inner = inner.net if isinstance(inner, Prepared) else inner
     if isinstance(inner, torch.jit.ScriptModule):
         raise UnsupportedModel(
@@ -38,12 +39,27 @@ def at(model: nn.Module, layer: str | nn.Module) -> LayerView:
     if isinstance(layer, str):
         if layer not in layers:
             raise UnknownName(f"the network has no layer {layer!r}; {nearest(layer, layers)}")
+        _check_whole(layer, pairs)
         return LayerView(model, layers[layer], layer)
     names = [name for name, module in layers.items() if module is layer]
     if not names:
         kind = type(layer).__name__
         raise UnknownName(f"the {kind} given as the layer is not part of the network; give its name, or a part of it")
+    _check_whole(names[0], pairs)
     return LayerView(model, layer, names[0])
+
+
+def _check_whole(layer: str, pairs: Iterable[tuple[str, str]]) -> None:
+    """Raises `UnsupportedModel` for a layer of a prepared copy whose output is not that of the model's layer."""
+
+    def inside(name: str) -> bool:
+        return name == layer or name.startswith(f"{layer}.")
+
+    if any(inside(folded) and not inside(norm) for folded, norm in pairs):
+        raise UnsupportedModel(
+            f"in this prepared copy a batch norm is folded into layer {layer!r}, whose output is another than the model's; "
+            f"pass the model itself, or prepare(model, x, at={layer!r})"
+        )
 
 
 @final

@@ -24,7 +24,7 @@ from smoothgrad.models.sizes import Sizes
 Layout: TypeAlias = Literal["channels_last", "contiguous"]
 Precision: TypeAlias = Literal["float32", "bfloat16"]
 Inputs: TypeAlias = tuple[Tensor, ...]
-Answer: TypeAlias = Callable[[nn.Module, Inputs], Tensor]  # of a network on its first row
+Find: TypeAlias = Callable[[nn.Module, Inputs | None], "Known"]
 Weights: TypeAlias = Callable[[nn.Module], dict[int, Any]]  # the parameters of a copy, by the identity of the model's
 
 
@@ -68,25 +68,32 @@ def prepare(
     True
     """
     _check_options(precision, layout)
-    return _checked(model, x, context, Wishes(precision, fold, layout, at), _no_weights, _answer)
+    return _checked(model, x, context, Wishes(precision, fold, layout, at), _no_weights, _found)
+
+
+class Known(NamedTuple):
+    """What is known of a model already."""
+
+    answer: Tensor  # on the first row
+    fingerprint: str
 
 
 def borrow(
     model: nn.Module,
     x: Tensor,
+    known: Known,
     *,
-    expected: Tensor,
     precision: Precision = "float32",
     at: str | None = None,
     context: tuple[Tensor, ...] = (),
 ) -> Network | Prepared:
     """As `prepare`, for use at once: weights that are not changed are not copied either, but shared with the model.
 
-    `expected`: what the model answers on the first row of x. Of a network whose weights lie in linear layers, hardly any memory is
+    Of a network whose weights lie in linear layers, hardly any memory is
     taken. What is done to the model's weights afterwards is done to some of the copy's.
     """
     wishes = Wishes(precision, True, "channels_last", at)
-    return _checked(model, x, context, wishes, _lent_weights, lambda _net, _first: expected)
+    return _checked(model, x, context, wishes, _lent_weights, lambda _net, _first: known)
 
 
 @final
@@ -99,6 +106,7 @@ class Preparation:
     layout: str  # "channels_last" or "contiguous"
     precision: str  # of the arithmetic: "float32", "bfloat16"; or the model's own
     note: str = ""
+    pairs: tuple[tuple[str, str], ...] = ()  # of a layer and the batch norm that was folded into it, by name
     largest: int = 0  # bytes of the largest tensor that is made for one row; 0 where it was not tried on one
 
     @property
@@ -186,7 +194,7 @@ class Wishes(NamedTuple):
 
 
 def _checked(
-    model: nn.Module, x: Tensor | None, context: tuple[Tensor, ...], wishes: Wishes, weights: Weights, answer: Answer
+    model: nn.Module, x: Tensor | None, context: tuple[Tensor, ...], wishes: Wishes, weights: Weights, find: Find
 ) -> Network | Prepared:
     net = model.net if isinstance(model, Network) else model
     _check_net(net, wishes.precision, wishes.at)
@@ -194,8 +202,10 @@ def _checked(
         raise BadInput("x is what the copy is tried on; give rows (N, *S) with N >= 1, or None")
     with own_arithmetic(_device(net)):
         # What is closed comes out as it went in: nothing is to be tried, and a compiled network would be compiled for it.
-        first = None if x is None or _closed(net) else tuple(part.detach()[:1] for part in (x, *context))
-        made = _made(net, first, wishes, weights, answer)
+        # One in training mode would change its batch norms.
+        untried = x is None or _closed(net) or any(module.training for module in net.modules())
+        first = None if x is None or untried else tuple(part.detach()[:1] for part in (x, *context))
+        made = _made(net, first, wishes, weights, find)
     if not isinstance(model, Network):
         return made
     return Network(
@@ -208,22 +218,21 @@ def _checked(
 _FORMATS = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 
-def _made(net: nn.Module, first: Inputs | None, wishes: Wishes, weights: Weights, answer: Answer) -> Prepared:
+def _made(net: nn.Module, first: Inputs | None, wishes: Wishes, weights: Weights, find: Find) -> Prepared:
     """The copy as asked for, or else the best that answers as the model does on the first row. Raises `UnsupportedModel`."""
-    expected = None if first is None else answer(net, first)
-    digest = fingerprint(net)
+    known = find(net, first)
     notes: list[str] = []
     for attempt in _attempts(wishes):
         with _own_random_numbers(_device(net)):  # of tracing
-            made = _copied(net, digest, first, attempt, weights)
-        if first is None or expected is None:
+            made = _copied(net, known.fingerprint, first, attempt, weights)
+        if first is None:
             break
         try:
             sizes = Sizes(made)
             with sizes:
                 found = _answer(made, first)
             made = _changed(made, largest=sizes.largest)
-            if close(found, expected):
+            if close(found, known.answer):
                 break
             notes.append(_what_failed(attempt, "answers something else"))
         except UnsupportedModel as error:
@@ -232,6 +241,11 @@ def _made(net: nn.Module, first: Inputs | None, wishes: Wishes, weights: Weights
         raise UnsupportedModel(f"a copy of {type(net).__name__} cannot stand for it: {notes[-1]}; use the model itself")
     made = _with_notes(made, notes)
     return _narrowed(made, first) if wishes.precision == "bfloat16" else made
+
+
+def _found(net: nn.Module, first: Inputs | None) -> Known:
+    """What must be known of a model, by asking it."""
+    return Known(torch.empty(0) if first is None else _answer(net, first), fingerprint(net))
 
 
 def _attempts(wishes: Wishes) -> Iterator[Wishes]:
@@ -265,7 +279,9 @@ def _copied(net: nn.Module, digest: str, first: Inputs | None, wishes: Wishes, w
     if used == "channels_last":
         _lay_out(twin)
     precision = str(_dtype(twin)).removeprefix("torch.")
-    return Prepared(twin, Preparation(folding.folded, folding.left, used, precision, folding.note), digest)
+    return Prepared(
+        twin, Preparation(folding.folded, folding.left, used, precision, folding.note, folding.pairs), digest
+    )
 
 
 def _no_weights(_net: nn.Module) -> dict[int, Any]:

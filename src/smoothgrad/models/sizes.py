@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -23,11 +24,17 @@ class Sizes(TorchDispatchMode):
     def __init__(self, net: nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.largest = 0
-        self._own = {part.untyped_storage().data_ptr() for part in (*net.parameters(), *net.buffers())}
+        self._own = {
+            part.untyped_storage().data_ptr() for part in (*net.parameters(), *net.buffers()) if _has_storage(part)
+        }
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         made = func(*args, **(kwargs or {}))
         for part in tree_leaves(made):
-            if isinstance(part, Tensor) and part.untyped_storage().data_ptr() not in self._own:
+            if isinstance(part, Tensor) and _has_storage(part) and part.untyped_storage().data_ptr() not in self._own:
                 self.largest = max(self.largest, part.numel() * part.element_size())
         return made
+
+
+def _has_storage(part: Tensor) -> bool:
+    return part.layout == torch.strided

@@ -292,6 +292,10 @@ class Several(Baseline):
         return f"Several({', '.join(map(repr, self.baselines))})"
 
     @property
+    def random(self) -> bool:  # type: ignore[override]
+        return any(part.random for part in self.baselines)
+
+    @property
     def each(self) -> int:
         return sum(part.each for part in self.baselines)
 

@@ -111,6 +111,10 @@ class NoisyPath(Sampler):
         return self.cloud.count
 
     @property
+    def afresh(self) -> bool:  # type: ignore[override]
+        return not self.baseline.random
+
+    @property
     def block(self) -> int:
         return math.lcm(self.cloud.block, self.cloud.mirrored * self.baseline.each)
 

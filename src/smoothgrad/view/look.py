@@ -32,8 +32,9 @@ class Look:
     overlay: 0 shows the map alone. In (0, 1]: the greyscale picture lies beneath with this opacity, and the
         square of the map's strength, |value| / limit, is how much its colour covers the picture.
     shared: one scale for all maps of the same unit in a row of a figure, so that their colours compare.
-    fdr: show only values that differ from zero at this false-discovery rate, in (0, 1), such as 0.05; None shows all. The
-        others count as zero, and a pixel none of whose channels is left is hatched. See `Attribution.significant`.
+    fdr: show only values that differ from zero at this false-discovery rate, in (0, 1), such as 0.05; None shows all. In a
+        picture the others count as zero, and a pixel none of whose channels is left is hatched; bars and lines are
+        pale. See `Attribution.significant`.
 
     Raises `BadMethod` for any other value.
 
