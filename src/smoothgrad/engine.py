@@ -57,12 +57,12 @@ class Asked:
         known = Known(self.output, self.fingerprint)
         return self._seen(borrow(self.model, x, known, context=tuple(context), precision=precision, at=self.layer))
 
-    def copy_or_itself(self) -> nn.Module:
-        """A copy, or the model itself where it cannot be copied: slower, and the same map."""
+    def copy_or_itself(self) -> tuple[nn.Module, str]:
+        """A copy; or the model itself, which is slower and gives the same map, and why there is no copy."""
         try:
-            return self.copy("float32")
-        except (UnsupportedModel, torch.OutOfMemoryError):
-            return self.itself()
+            return self.copy("float32"), ""
+        except (UnsupportedModel, torch.OutOfMemoryError) as error:
+            return self.itself(), str(error).splitlines()[0]
 
     def narrow(self) -> tuple[nn.Module | None, str]:
         """A copy in bfloat16, or why there is none."""
@@ -106,11 +106,12 @@ class Engine:
         exact: nn.Module | None = None,
         narrow: nn.Module | None = None,
         said: str = "",
+        unprepared: str = "",
     ) -> None:
         self.model = model
-        self.exact = (
-            model if exact is None else exact
-        )  # in the user's own arithmetic: for baselines and changes of score
+        # In the user's own arithmetic: for baselines and changes of score.
+        self.exact = model if exact is None else exact
+        self.unprepared = unprepared  # why there is no copy, though it would pay
         self.schedule = schedule
         self.said = said  # what was found out about bfloat16, in words
         self._narrow = narrow
@@ -126,9 +127,9 @@ class Engine:
         if passes < PAYS:
             said = f"float32: {passes} passes do not pay for a comparison with bfloat16" if precision == "auto" else ""
             return Engine(asked.itself(), asked.schedule(asked.model, passes, chunk), said=said)
-        full = asked.itself() if _prepared(asked.model) else asked.copy_or_itself()
+        full, unprepared = (asked.itself(), "") if _prepared(asked.model) else asked.copy_or_itself()
         narrow, said = asked.narrow() if precision == "auto" else (None, "")
-        return Engine(full, asked.schedule(full, passes, chunk), narrow=narrow, said=said)
+        return Engine(full, asked.schedule(full, passes, chunk), narrow=narrow, said=said, unprepared=unprepared)
 
     def described(self, dtype: torch.dtype) -> dict[str, Any]:
         """How it was computed, for the record; `dtype` is that of the rows."""
@@ -139,6 +140,7 @@ class Engine:
             "dtype": "bfloat16" if narrow else str(dtype).removeprefix("torch."),
             "precision": self.said or None,
             "prepared": None if done is None else "; ".join(filter(None, (done.said, done.note))),
+            "unprepared": self.unprepared or None,
             "chunk": self.schedule.chunk,
         }
 

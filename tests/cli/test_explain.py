@@ -297,9 +297,9 @@ BAD_USAGE = {
     "a rate above 1": (["PHOTOS", "-m", "digits", "--fdr", "5"], "above 0 and below 1, such as 0.05"),
     "a rate that is no number": (["PHOTOS", "-m", "digits", "--fdr", "5%"], "--fdr is '5%'"),
     "a target twice": (["PHOTOS", "-m", "digits", "-t", "top", "-t", "Top()"], "--target top is given twice"),
-    "a contrast among targets": (
-        ["PHOTOS", "-m", "digits", "-t", "top", "-t", "Contrast()"],
-        "--target Contrast() cannot stand beside others",
+    "a probability among targets": (
+        ["PHOTOS", "-m", "digits", "-t", "top", "-t", "Probability()"],
+        "--target Probability() cannot stand beside others",
     ),
     "an empty target": (["PHOTOS", "-m", "digits", "--target", ""], "--target is empty"),
     "a target's kind": (["PHOTOS", "-m", "digits", "--target", "gradient()"], "'gradient'; known: Class"),
@@ -433,6 +433,20 @@ def test_several_targets_have_a_map_and_files_each(photos: Path, out: Path) -> N
     assert "digits, 2 pictures" in page
     assert "digit1.png, top2" in page
     assert "net.read(&#39;digit1.png&#39;)" in page
+
+
+def test_a_contrast_may_stand_beside_its_classes(photos: Path, out: Path) -> None:
+    picture = photos / "digit0.png"
+    asked = ("-t", "top", "-t", "Contrast(Top(), Class(3))")
+    answer = run("explain", picture, "-m", "digits", *QUICK[:2], *asked, "--json", "--out", out)
+    told = answer.json["pictures"]
+    assert [one["asked"] for one in told] == ["top", "top rather than 3"]
+    assert "digit0-top-rather-than-3.png" in names(out)
+    both = [sg.Attribution.load(one["files"]["safetensors"]) for one in told]
+    net = sg.load("digits")
+    scores = net(net.read(picture))[0].detach()
+    assert float(both[1].score) == pytest.approx(float(scores.max() - scores[3]), abs=1e-4)
+    assert [one.target_name() for one in both] == ["0", "0 rather than 3"]
 
 
 def test_the_summary_names_each_target(photos: Path, out: Path) -> None:

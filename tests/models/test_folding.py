@@ -443,3 +443,24 @@ def test_batch_norms_in_training_mode_are_left() -> None:
 )
 def test_answers_are_equal_to_rounding(answer: list[float], expected: list[float], same: bool) -> None:
     assert close(torch.tensor(answer), torch.tensor(expected)) is same
+
+
+def test_the_reason_why_a_pair_is_left_is_not_lost() -> None:
+    class Standardised(nn.Conv2d):
+        def forward(self, x: Tensor) -> Tensor:
+            return F.conv2d(x, self.weight - self.weight.mean(), self.bias)
+
+    class Fussy(nn.Conv2d):
+        def forward(self, x: Tensor) -> Tensor:
+            if x.shape[-1] != 8:
+                raise ValueError("I take 8 columns")
+            return super().forward(x)
+
+    for kind, said in ((Standardised, "they do more than their kinds say"), (Fussy, "I take 8 columns")):
+        net = settled(nn.Sequential(kind(3, 4, 3), nn.BatchNorm2d(4)))
+        before = {name: part.clone() for name, part in net.state_dict().items()}
+        found = fold_batch_norms(net)
+        assert (found.folded, found.left) == (0, 1)
+        assert "'1' is not folded into '0': " in found.note
+        assert said in found.note
+        assert all(torch.equal(part, before[name]) for name, part in net.state_dict().items())

@@ -108,15 +108,15 @@ def read_targets(texts: Sequence[str], classes: Sequence[str]) -> Target | None:
     >>> read_targets(["top", "1"], ["espresso", "tiger cat"])
     Each(Top(rank=0), Class(index=1))
     """
-    from smoothgrad.targets import Class, Classes, Each, Top
+    from smoothgrad.targets import Class, Classes, Contrast, Each, Top
 
     found = [read_target(text, classes) for text in texts]
     if len(found) < 2:
         return found[0] if found else None
     for text, target in zip(texts, found, strict=True):
-        if not isinstance(target, Top | Class | Classes):
+        if not isinstance(target, Top | Class | Classes | Contrast):
             raise BadOption(
-                f"--target {text} cannot stand beside others: several targets are classes, top, top2, ...; ask it alone"
+                f"--target {text} cannot stand beside others: several targets are classes, top, top2, contrasts; ask it alone"
             )
         if found.count(target) > 1:
             raise BadOption(f"--target {text} is given twice; give each once")
@@ -136,9 +136,11 @@ def target_words(target: Target | None, classes: Sequence[str]) -> tuple[str, ..
 
 
 def _target_word(target: Target, classes: Sequence[str]) -> str:
-    from smoothgrad.targets import Class, Top
+    from smoothgrad.targets import Class, Contrast, Top
 
     match target:
+        case Contrast(this=this, that=that):
+            return f"{_target_word(this, classes)} rather than {_target_word(that, classes)}"
         case Top(rank=rank):
             return f"top{rank + 1}" if rank else "top"
         case Class(index=index):

@@ -31,10 +31,8 @@ def gather(
 ) -> Halving:
     """Take in more draws, of which the first belongs to block `number`."""
     draws, even, odd = (state.draws, state.even, state.odd) if state is not None else ((0, 0), None, None)
-    blocks, weights = (
-        values.unflatten(0, (-1, block)),
-        weight.unflatten(0, (-1, block)),
-    )  # (k, N, *S) -> (k/b, b, N, *S)
+    # (k, N, *S) -> (k/b, b, N, *S)
+    blocks, weights = values.unflatten(0, (-1, block)), weight.unflatten(0, (-1, block))
     counts = []
     after = []
     for half, before in enumerate((even, odd)):

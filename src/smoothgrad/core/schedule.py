@@ -14,9 +14,8 @@ ELEMENTS = 4 * 3 * 224 * 224
 # Bytes of the largest tensor in one call, where it is known. From 32 MB on, C's malloc asks the system for every tensor anew, and
 # each page of it is a fault (measured: MobileNetV2 takes 14.6 ms per row at 5 rows, of which that tensor is 24 MB, 18.8 at 6).
 ACTIVATION = 20 * 2**20
-MOST = (
-    128  # rows in one call: beyond, nothing is gained (CIFAR-10 ResNet-20: 0.95 ms per row at 64 and 128, 1.04 at 192)
-)
+# Rows in one call: beyond, nothing is gained (CIFAR-10 ResNet-20: 0.95 ms per row at 64 and 128, 1.04 at 192).
+MOST = 128
 BETTER = 0.95  # a size must take at most this share of another's time per row to be preferred to it
 
 

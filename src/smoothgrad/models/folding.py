@@ -65,18 +65,21 @@ def fold_batch_norms(
         return Folding(0, norms, str(error))
     watched = [*_watched(net), *([] if at is None else [net.get_submodule(at)])]
     kinds = (_ConvNd, nn.Linear) if linear else (_ConvNd,)
-    folded = tuple(
-        (pair.layer, pair.norm)
-        for pair in pairs
-        if isinstance(net.get_submodule(pair.layer), kinds) and _unseen(net, pair, watched) and _folded(net, pair)
-    )
+    open_pairs = [
+        pair for pair in pairs if isinstance(net.get_submodule(pair.layer), kinds) and _unseen(net, pair, watched)
+    ]
+    against = {pair: _fold(net, pair) for pair in open_pairs}
+    folded = tuple((pair.layer, pair.norm) for pair, reason in against.items() if not reason)
     left = norms - len(folded)
-    return Folding(len(folded), left, _why(left, opaque) if left else "", folded)
+    return Folding(len(folded), left, _why(left, opaque, against) if left else "", folded)
 
 
-def _why(left: int, opaque: Mapping[type[nn.Module], str]) -> str:
+def _why(left: int, opaque: Mapping[type[nn.Module], str], against: Mapping[_Pair, str]) -> str:
     """What is said of batch norms that were left."""
     reasons = [f"cannot look into {kind.__name__}: {reason}" for kind, reason in opaque.items()]
+    reasons += [
+        f"{pair.norm!r} is not folded into {pair.layer!r}: {reason}" for pair, reason in against.items() if reason
+    ]
     return "; ".join([f"{left} cannot be folded into a layer before", *reasons[:1]])
 
 
@@ -210,6 +213,8 @@ class _Tracer(fx.Tracer):
             return super().call_module(m, forward, args, kwargs)
         except _Opaque:
             raise
+        except torch.OutOfMemoryError:
+            raise
         except Exception as error:
             raise _Opaque(type(m), one_line(error)) from error
 
@@ -233,6 +238,8 @@ def _trace(call: _Call, opaque: Collection[type[nn.Module]]) -> fx.Graph:
             return _Tracer(opaque).trace(call)
     except _Opaque:
         raise
+    except torch.OutOfMemoryError:
+        raise
     except Exception as error:
         raise UnsupportedModel(f"torch.fx cannot trace {type(call.net).__name__}: {one_line(error)}") from error
 
@@ -255,27 +262,28 @@ def one_line(error: Exception) -> str:
 
 
 @torch.no_grad()
-def _folded(net: nn.Module, pair: _Pair) -> bool:
-    """Fold one pair if both are what they seem to be: a layer may compute other weights from its own, a norm do more."""
+def _fold(net: nn.Module, pair: _Pair) -> str:
+    """Fold one pair if both are what they seem to be: a layer may compute other weights from its own, a norm do more.
+
+    Says why not; nothing where it was folded.
+    """
     layer, norm = net.get_submodule(pair.layer), net.get_submodule(pair.norm)
     assert isinstance(layer, _ConvNd | nn.Linear), "pairs begin with a layer"
     rest = _rest(norm)
     if _is_plain(layer) and _is_plain(norm):  # proofs of all pairs would take longer than some passes
         layer.weight, layer.bias = _merged(layer, norm)
         net.set_submodule(pair.norm, rest)
-        return True
+        return ""
     before = dict(layer._parameters)
-    proven = False
     try:
-        proven = _proven(layer, norm, rest)
-    except UnsupportedModel:
-        return False  # it stays as it is, and is counted as left
-    finally:
-        if not proven:
-            layer._parameters.update(before)
-    if proven:
+        against = "" if _proven(layer, norm, rest) else "they do more than their kinds say"
+    except UnsupportedModel as error:
+        against = str(error)
+    if against:
+        layer._parameters.update(before)
+    else:
         net.set_submodule(pair.norm, rest)
-    return proven
+    return against
 
 
 def _is_plain(module: nn.Module) -> bool:
@@ -297,6 +305,8 @@ def _proven(layer: Layer, norm: nn.Module, rest: nn.Module) -> bool:
             return False
         layer.weight, layer.bias = _merged(layer, norm)
         return close(layer(probe.clone()), normed)
+    except torch.OutOfMemoryError:
+        raise
     except Exception as error:
         raise UnsupportedModel(f"{type(layer).__name__} and {type(norm).__name__}: {one_line(error)}") from error
 

@@ -265,7 +265,12 @@ def _pictures(comparison: Comparison) -> int:
 
 def _versions(made: Sequence[Attribution]) -> tuple[tuple[str, str], ...]:
     names = (("smoothgrad", "smoothgrad"), ("torch", "torch"), ("Python", "python"), ("machine", "machine"))
-    more = (("device", "device"), ("precision", "dtype"), ("private copy", "prepared"))
+    more = (
+        ("device", "device"),
+        ("precision", "dtype"),
+        ("private copy", "prepared"),
+        ("no private copy", "unprepared"),
+    )
     found = [result.provenance for result in made]
     told = {
         name: dict.fromkeys(str(one[key]) for one in found if one.get(key) is not None) for name, key in (*names, *more)
