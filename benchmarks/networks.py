@@ -28,6 +28,7 @@ class Network:
     weights: str = RANDOM
     relu_modules: str = ""  # why hooks on nn.ReLU would miss its ReLUs; empty: they are all modules
     scaled: int = 0  # draws that stand for all where a library takes one at a time; 0: all are run
+    slow: bool = False  # then also where it takes them in batches of a size that was looked for
 
     def said(self) -> str:
         pictures = "picture" if self.rows == 1 else "pictures"
@@ -149,8 +150,9 @@ NETWORKS: dict[str, Network] = {
         _photographs(),
         relu_modules=_FUNCTIONAL,
         scaled=10,
+        slow=True,
     ),
-    "vgg16": Network("VGG-16", 224, 1, _torchvision("vgg16"), _photographs(), scaled=10),
+    "vgg16": Network("VGG-16", 224, 1, _torchvision("vgg16"), _photographs(), scaled=10, slow=True),
     "cifar_resnet20": Network("CIFAR ResNet-20", 32, 64, _cifar, _small_pictures, _TRAINED, _FUNCTIONAL, scaled=10),
     "resnet18": Network("ResNet-18", 224, 1, _torchvision("resnet18"), _photographs()),
     "digits": Network("digits", 8, 2, _digits, _random(1), "trained weights", _FUNCTIONAL),

@@ -86,7 +86,8 @@ def _why(found: Findings, aim: Aim) -> Iterator[str]:
 
 
 NOTES = f"""\
-† Takes one draw at a time, so that its time is proportional to the draws: timed at 10 and multiplied.
+† Takes one draw at a time, or a fixed batch on a slow network, so that its time is proportional to the draws: timed at 10 and
+multiplied.
 
 Maps are compared with ours, first without noise, where they must be the same, then at the first round, where they can
 agree only as well as two seeds do (in the row "ours"). "another map" marks what is not the same without noise (a cosine

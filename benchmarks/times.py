@@ -83,7 +83,8 @@ def measure(session: Session, records: Records, workload: Workload) -> None:
 
 def _keep(session: Session, records: Records, workload: Workload, entry: Entry, round_: int, worker: Worker) -> None:
     name = workload.record(entry, round_)
-    part = workload.scaled if entry.contender.single else 0
+    few = entry.contender.single or (entry.contender.tuned and NETWORKS[workload.place.network].slow)
+    part = workload.scaled if few else 0
     task = entry.task.few(part) if part else entry.task
     outcome = worker.run(Asked(task, entry.batch, seed=round_))
     if outcome.error:
