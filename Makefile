@@ -25,9 +25,12 @@ format: $(VENV)/.dev
 
 pictures: $(VENV)/.dev                 ## the README's and the docs' pictures, made by the program itself
 	$(BIN)/python docs/make_pictures.py
+	$(BIN)/python docs/make_feature_pictures.py
+	$(BIN)/python docs/make_gallery.py
 
-digits: $(VENV)/.dev                   ## train the embedded network again
+digits: $(VENV)/.dev                   ## train the embedded network, and the embedded generator, again
 	$(BIN)/python -m smoothgrad.models.train_digits
+	$(BIN)/python -m smoothgrad.features.train_generator
 
 install: $(VENV)/.app
 

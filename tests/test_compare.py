@@ -139,6 +139,12 @@ def test_a_fault_of_the_question_is_raised(changed: dict[str, Any], error: type[
         sg.compare(arguments.pop("model"), arguments.pop("x"), **arguments)
 
 
+@pytest.mark.parametrize("kind", [tuple, list])
+def test_several_inputs_are_sent_to_explain(kind: Any) -> None:
+    with pytest.raises(BadInput, match=r"compare takes one input.* explain\(model, \(a, b\), method=.*context=\(b,\)"):
+        sg.compare(small_net(), kind([X, X]), methods=[SMOOTH])
+
+
 def test_the_users_interrupt_is_no_failure() -> None:
     def stop(_label: str, _at: sg.Progress) -> None:
         raise KeyboardInterrupt

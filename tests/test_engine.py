@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import smoothgrad as sg
+from smoothgrad.core.explainer import Partial
 from smoothgrad.core.moments import Estimate
 from smoothgrad.core.query import Query
 from smoothgrad.core.schedule import Schedule
@@ -340,3 +342,46 @@ def test_completeness_is_counted_in_the_models_own_arithmetic() -> None:
     assert narrow.completeness is not None
     assert full.completeness is not None
     torch.testing.assert_close(narrow.completeness.change, full.completeness.change)
+
+
+# --- methods that read layers, or weights -----------------------------------------------------------------------------
+
+
+class Reads(sg.Explainer):
+    """The gradient, as a method that reads a layer or the weights."""
+
+    def __init__(self, layers: tuple[str, ...] = (), itself: bool = False) -> None:
+        self.named, self.itself = layers, itself
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        return self.named
+
+    @property
+    def needs_itself(self) -> bool:
+        return self.itself
+
+    passes, unit = 1, "score"
+
+    def partials(self, model: nn.Module, query: sg.Query, schedule: sg.Schedule) -> Iterator[Partial]:
+        return sg.Gradient().partials(model, query, schedule)
+
+
+def folded_of(method: sg.Explainer) -> str | None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(72, 2)).eval()
+    found = sg.explain(net, torch.rand(1, 1, 8, 8), method=method.over(sg.Gaussian(0.1, 64)), target=0)
+    prepared: str | None = found.provenance["prepared"]
+    return prepared
+
+
+def test_a_layer_that_a_method_reads_is_left_unfolded() -> None:
+    assert "1 of 1 batch norms folded" in str(folded_of(Reads()))
+    assert "0 of 1 batch norms folded" in str(folded_of(Reads(("0",))))
+    assert "1 of 1 batch norms folded" in str(folded_of(Reads(("2",))))
+
+
+def test_a_method_that_looks_at_the_weights_gets_the_model_itself() -> None:
+    assert folded_of(Reads(itself=True)) is None
+    with pytest.raises(sg.errors.BadMethod, match="needs the network's own weights"):
+        sg.explain(nn.Linear(3, 2).eval(), torch.rand(1, 3), method=Reads(itself=True), target=0, precision="bfloat16")

@@ -431,7 +431,7 @@ def test_a_power_over_the_unit_interval_gets_one(power: int) -> None:
 
 @pytest.mark.parametrize("method", sg.METHODS.values(), ids=sg.METHODS)
 def test_every_method_has_formula_papers_and_summary(method: object) -> None:
-    from smoothgrad.methods import Method
+    from smoothgrad.methods.method import Method
 
     assert isinstance(method, Method)
     assert sg.METHODS[method.name] is method
@@ -480,7 +480,10 @@ def test_every_method_is_called_by_its_name(name: str) -> None:
     entry = sg.METHODS[name]
     method = entry.make(torch.zeros(3, 4)) if entry.needs else entry.make()
     said = named(method)
-    assert said.startswith(f"{name}(")
+    same = [
+        other.name for other in sg.METHODS.values() if not other.needs and other.make() == method
+    ]  # lrp is one of its own
+    assert said.partition("(")[0] in {name, *same}
     assert sg.from_recipe(said, data=[torch.zeros(3, 4)]) == method
 
 

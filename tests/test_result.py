@@ -559,3 +559,12 @@ def test_rows_that_are_no_pictures_are_tested_too(shape: tuple[int, ...]) -> Non
     result = sg.explain(linear(x.numel()), x, method=sg.smoothgrad(samples=9))
     places = result.significant(0.05)[0].reshape(-1, shape[-1]).any(0)
     assert f"FDR 5 %: {int(places.sum())} of {len(places)}" in words(result.figure(FDR))
+
+
+def test_a_map_that_was_enlarged_says_from_what() -> None:
+    net = sg.load("digits")
+    result = sg.explain(net, net.samples(1), method=sg.grad_cam("conv3"))
+    assert result.coarse is not None
+    height, width = result.coarse.shape[2:]
+    assert result.map_panel(0).note == f"enlarged from {height} × {width}"
+    assert sg.explain(net, net.samples(1), method=sg.gradient()).map_panel(0).note == ""

@@ -26,6 +26,7 @@ from smoothgrad.errors import (
 )
 from smoothgrad.models.layer import at as seen_from
 from smoothgrad.models.network import Network
+from smoothgrad.models.packed import Packing, check_together
 from smoothgrad.models.prepare import Prepared
 
 Precision: TypeAlias = Literal["float32", "bfloat16", "auto"]
@@ -62,22 +63,36 @@ def check_model(model: object) -> None:
             )
 
 
-def check_rows(x: object, *, layer: bool) -> None:
-    """Raises `BadInput` for anything but finite floating-point rows (N, *S)."""
+def check_inputs(x: object, *, layer: bool) -> tuple[Tensor, ...]:
+    """What is to be explained, one tensor or several with as many rows each, as a tuple. Raises `BadInput`."""
+    if not isinstance(x, tuple | list):
+        return (check_rows(x, layer=layer),)
+    check_together(x)
+    return tuple(check_rows(part, layer=layer, name=f"x[{place}]") for place, part in enumerate(x))
+
+
+def check_rows(x: object, *, layer: bool, name: str = "x") -> Tensor:
+    """The rows, as they are. Raises `BadInput` for anything but finite floating-point rows (N, *S)."""
     if not isinstance(x, Tensor):
-        raise BadInput(f"x is a {type(x).__name__}; give a tensor of rows (N, *S), such as torch.as_tensor(x)[None]")
+        raise BadInput(
+            f"{name} is a {type(x).__name__}; give a tensor of rows (N, *S), such as torch.as_tensor(x)[None]"
+        )
     if x.layout != torch.strided:
-        raise BadInput(f"x is laid out as {x.layout}; pass x.to_dense()")
+        raise BadInput(f"{name} is laid out as {x.layout}; pass {name}.to_dense()")
     # Seen from a layer, x may be what no gradient can be taken of, such as the numbers of words.
     if not layer and not x.is_floating_point():
         raise BadInput(
-            f"x holds {str(x.dtype).removeprefix('torch.')}; gradients need floating point: convert pictures as the network was "
-            'trained, such as x.float() / 255; for numbers of words explain what their embedding gives: at="its name"'
+            f"{name} holds {str(x.dtype).removeprefix('torch.')}; gradients need floating point: convert pictures as the network "
+            f'was trained, such as {name}.float() / 255; for numbers of words explain what their embedding gives: at="its name"'
+            + ("; or pass them as context=(...), which is not explained" if name != "x" else "")
         )
     if x.ndim < 2 or x.numel() == 0:
         what = "an empty batch" if x.numel() == 0 else "no batch of rows"
-        raise BadInput(f"x has shape {tuple(x.shape)}: {what}; give rows (N, *S) with N >= 1, for one row x[None]")
-    check_finite(x, "x", BadInput)
+        raise BadInput(
+            f"{name} has shape {tuple(x.shape)}: {what}; give rows (N, *S) with N >= 1, for one row {name}[None]"
+        )
+    check_finite(x, name, BadInput)
+    return x
 
 
 def check_classes(model: nn.Module, output: Tensor) -> None:
@@ -138,15 +153,26 @@ def check_context(context: object, rows: int) -> tuple[Tensor, ...]:
     return tuple(parts)
 
 
-def check_dtype(model: nn.Module, x: Tensor) -> None:
-    """Raises `BadInput` where rows and parameters are of different types."""
+def check_dtype(model: nn.Module, inputs: Sequence[Tensor]) -> None:
+    """Raises `BadInput` for rows of a type that no parameter has."""
     inner = model.net if isinstance(model, Network) else model
-    if not x.is_floating_point() or (isinstance(inner, Prepared) and inner.preparation.precision == "bfloat16"):
+    if isinstance(inner, Prepared) and inner.preparation.precision == "bfloat16":
         return
-    dtype = next((part.dtype for part in model.parameters() if part.is_floating_point()), x.dtype)
-    if dtype != x.dtype:
-        want = str(dtype).removeprefix("torch.")
-        raise BadInput(f"x holds {str(x.dtype).removeprefix('torch.')}, the model {want}; pass x.to(torch.{want})")
+    known = dict.fromkeys(part.dtype for part in model.parameters() if part.is_floating_point())
+    for place, x in enumerate(inputs):
+        if known and x.is_floating_point() and x.dtype not in known:
+            want, name = str(next(iter(known))).removeprefix("torch."), "x" if len(inputs) == 1 else f"x[{place}]"
+            got = str(x.dtype).removeprefix("torch.")
+            raise BadInput(f"{name} holds {got}, the model {want}; pass {name}.to(torch.{want})")
+
+
+def check_apart(method: Explainer, maps: Tensor, packing: Packing) -> None:
+    """Raises `BadMethod` for maps that cannot be taken apart into those of the inputs, such as the coarse one of a CAM."""
+    if maps.shape[-1] != sum(packing.sizes) or maps.ndim > 3:
+        raise BadMethod(
+            f"{method!r} gives maps of shape {tuple(maps.shape[1:])}, not a value for each of the {sum(packing.sizes)} values of "
+            "the inputs; choose another method, such as gradient(), or explain one input with the others as context=(...)"
+        )
 
 
 def check_precision(precision: object) -> None:
@@ -198,23 +224,23 @@ def without_history(rows: Tensor) -> Tensor:
 
 def first_look(model: nn.Module, query: Query, schedule: Schedule) -> Tensor:
     """The output on the clean rows."""
-    with refusals(model, query.x):
-        output = outputs(model, query, schedule)
+    output = outputs(model, query, schedule)
     # Minus infinity is how networks switch a class off, and no fault where another is explained.
     check_finite(output.masked_fill(output == -torch.inf, 0.0), "the output")
     return output
 
 
 @contextmanager
-def refusals(model: nn.Module, x: Tensor) -> Iterator[None]:
-    """What the network refuses is said with the rows' shape."""
+def refusals(model: nn.Module, inputs: Sequence[Tensor]) -> Iterator[None]:
+    """What the network refuses is said with the shapes of the rows."""
     try:
         yield
     except SmoothGradError:
         raise
     except (RuntimeError, ValueError, AssertionError, IndexError, TypeError) as error:
-        shape, dtype = tuple(x.shape[1:]), str(x.dtype).removeprefix("torch.")
+        shapes = [f"{tuple(x.shape[1:])} ({str(x.dtype).removeprefix('torch.')})" for x in inputs]
+        said = f"shape{'s' * (len(shapes) > 1)} {' and '.join(shapes)}"
         raise BadInput(
-            f"{type(model).__name__} cannot take {len(x)} rows of shape {shape} ({dtype}): {error}; pass rows as the "
+            f"{type(model).__name__} cannot take {len(inputs[0])} rows of {said}: {error}; pass rows as the "
             "network was trained on them, and its other inputs as context=(...)"
         ) from error

@@ -140,6 +140,12 @@ def compare(
     (['row 0', 'row 1'], ('plain', 'smooth'))
     """
     labelled = _with_labels(methods)
+    given: object = x
+    if isinstance(given, tuple | list):
+        raise BadInput(
+            f"x is a {type(given).__name__}, and compare takes one input, a tensor of rows (N, *S); "
+            "explain(model, (a, b), method=...) explains several together, or pass others as context=(b,), which is not explained"
+        )
     check_rows(x, layer=at is not None)
     if names and len(names) != len(x):
         raise BadInput(f"{len(names)} names for {len(x)} rows; give one each, or none")

@@ -13,15 +13,15 @@ from typing import Any, Literal, NamedTuple, final
 import torch
 from torch import Tensor, nn
 
+from smoothgrad.core.ask import network_in, views
 from smoothgrad.core.explainer import Explainer, Partial
 from smoothgrad.core.moments import Estimate
 from smoothgrad.core.query import Query
 from smoothgrad.core.schedule import MOST, Schedule
 from smoothgrad.errors import BadMethod, NonFinite, UnsupportedModel
 from smoothgrad.models.fingerprint import fingerprint
-from smoothgrad.models.layer import LayerView
 from smoothgrad.models.layer import at as seen_from
-from smoothgrad.models.network import Network
+from smoothgrad.models.packed import Packed, Packing
 from smoothgrad.models.prepare import Known, Prepared, borrow
 
 TUNES = 32  # chunks in a run from which comparing sizes of chunks pays
@@ -40,22 +40,26 @@ class Asked:
     output: Tensor  # of the network for the first row
     row: torch.Size  # the shape of what is explained
     layer: str | None
+    reads: tuple[str, ...] = ()  # other layers whose outputs the method reads
+    as_it_is: bool = False  # does the method need the model's own weights?
+    packing: Packing | None = None  # of several inputs that are explained together
 
     @cached_property
     def fingerprint(self) -> str:
         """Of the network, whether it is the user's own or a prepared copy, which knows that of its model."""
         copy = _prepared(self.model)
-        return copy.fingerprint if copy is not None else fingerprint(_inner(self.model))
+        return copy.fingerprint if copy is not None else fingerprint(network_in(self.model))
 
     def itself(self) -> nn.Module:
-        """The model, seen from the layer."""
+        """The model, seen from the layer, or as a function of packed rows."""
         return self._seen(self.model)
 
     def copy(self, precision: Literal["float32", "bfloat16"]) -> nn.Module:
         """A prepared copy of it, seen from the layer. Raises `UnsupportedModel`."""
         x, *context = (part[:1] for part in self.inputs)
         known = Known(self.output, self.fingerprint)
-        return self._seen(borrow(self.model, x, known, context=tuple(context), precision=precision, at=self.layer))
+        layers = self.reads if self.layer is None else (self.layer, *self.reads)
+        return self._seen(borrow(self.model, x, known, context=tuple(context), precision=precision, at=layers))
 
     def copy_or_itself(self) -> tuple[nn.Module, str]:
         """A copy; or the model itself, which is slower and gives the same map, and why there is no copy."""
@@ -86,6 +90,8 @@ class Asked:
         return Schedule(begun.chunk, clock_of(x.device), most)
 
     def _seen(self, model: nn.Module) -> nn.Module:
+        if self.packing is not None:
+            return Packed(model, self.packing)
         return model if self.layer is None else seen_from(model, self.layer)
 
 
@@ -121,9 +127,16 @@ class Engine:
         """The model, or a prepared copy where so many `passes` pay for one, in chunks of at most so many rows."""
         if passes >= PAYS and asked.output.device.type == "cpu":
             keep_heap()
+        if precision == "bfloat16" and asked.as_it_is:
+            raise BadMethod(
+                'the method needs the network\'s own weights, not a copy in bfloat16; leave precision="float32"'
+            )
         if precision == "bfloat16":
             copy = asked.copy("bfloat16")
             return Engine(copy, asked.schedule(copy, passes, chunk), exact=asked.itself())
+        if asked.as_it_is:
+            said = "float32: the method needs the network's own weights" if precision == "auto" else ""
+            return Engine(asked.itself(), asked.schedule(asked.model, passes, chunk), said=said)
         if passes < PAYS:
             said = f"float32: {passes} passes do not pay for a comparison with bfloat16" if precision == "auto" else ""
             return Engine(asked.itself(), asked.schedule(asked.model, passes, chunk), said=said)
@@ -237,14 +250,9 @@ def _squared_norm(maps: Tensor) -> Tensor:
     return maps.cpu().double().flatten(1).square().sum(1)  # some devices have no float64
 
 
-def _inner(model: nn.Module) -> nn.Module:
-    return model.net if isinstance(model, Network) else model
-
-
 def _prepared(model: nn.Module) -> Prepared | None:
     """The prepared copy that is asked; None where it is the user's own model."""
-    inner = _inner(model.model if isinstance(model, LayerView) else model)
-    return inner if isinstance(inner, Prepared) else None
+    return next((view for view in views(model) if isinstance(view, Prepared)), None)
 
 
 def keep_heap() -> None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias, TypedDict, Unpack, overload
 
 import torch
 from torch import Tensor, nn
@@ -15,16 +15,17 @@ from torch import Tensor, nn
 from smoothgrad.checks import (
     Keys,
     Precision,
+    check_apart,
     check_chunk,
     check_classes,
     check_context,
     check_dtype,
     check_finite,
+    check_inputs,
     check_keys,
     check_method,
     check_model,
     check_precision,
-    check_rows,
     check_seed,
     check_smooth,
     device_of,
@@ -35,6 +36,7 @@ from smoothgrad.checks import (
     without_history,
 )
 from smoothgrad.core.ambient import own_arithmetic, stepwise
+from smoothgrad.core.coarse import fitted
 from smoothgrad.core.explainer import Explainer, Partial, relative_error
 from smoothgrad.core.halving import reproducibility
 from smoothgrad.core.moments import Estimate
@@ -43,9 +45,14 @@ from smoothgrad.core.schedule import Schedule
 from smoothgrad.engine import Asked, Engine
 from smoothgrad.models.layer import at as seen_from
 from smoothgrad.models.network import Network
+from smoothgrad.models.packed import Packed, Packing
 from smoothgrad.recipe import data_in, to_recipe
 from smoothgrad.result import Attribution, Completeness, unit_of
+from smoothgrad.several import Attributions
 from smoothgrad.targets import Each, TargetLike, as_target
+
+Inputs: TypeAlias = tuple[Tensor, ...] | list[Tensor]  # several, explained together
+At: TypeAlias = str | nn.Module  # a layer
 
 
 class Batch(NamedTuple):
@@ -96,13 +103,47 @@ class Progress:
         return float(relative_error(estimate).max())
 
 
+class Options(TypedDict, total=False):
+    """What `explain` and `explain_live` take beside the question itself."""
+
+    target: TargetLike
+    context: tuple[Tensor, ...]
+    seed: int
+    keys: Keys
+    chunk: int | None
+    precision: Precision
+    device: str | torch.device | None
+
+
+class Watched(Options, total=False):
+    """What `explain` takes."""
+
+    progress: Callable[[Progress], object] | None
+
+
+@overload
+def explain(
+    model: nn.Module, x: Tensor, *, method: Explainer, at: At | None = None, **options: Unpack[Watched]
+) -> Attribution: ...
+
+
+@overload
+def explain(
+    model: nn.Module, x: Inputs, *, method: Explainer, at: None = None, **options: Unpack[Watched]
+) -> Attributions: ...
+
+
+@overload
+def explain(model: nn.Module, x: Inputs, *, method: Explainer, at: At, **options: Unpack[Watched]) -> Attribution: ...
+
+
 def explain(
     model: nn.Module,
-    x: Tensor,
+    x: Tensor | Inputs,
     *,
     method: Explainer,
     target: TargetLike = None,
-    at: str | nn.Module | None = None,
+    at: At | None = None,
     context: tuple[Tensor, ...] = (),
     seed: int = 0,
     keys: Keys = None,
@@ -110,18 +151,20 @@ def explain(
     precision: Precision = "float32",
     device: str | torch.device | None = None,
     progress: Callable[[Progress], object] | None = None,
-) -> Attribution:
+) -> Attribution | Attributions:
     """Which values of the rows x a model's score depends on: a map per row, by a method.
 
     Args:
         model: a `torch.nn.Module` in eval mode, or a `Network` from `load`; it is left as found.
-        x: the rows (N, *S), floating point, finite, in the units the model takes.
+        x: the rows (N, *S), floating point, finite, in the units the model takes. Of a model of several inputs a tuple (a, b) of
+            rows explains them together: noise is relative to each one's own range, paths move them all, and what comes back
+            is an `Attributions`, whose maps are a tuple too.
         method: an Explainer, such as `smoothgrad(noise=0.15, samples=50)`.
         target: the score to explain: None (each row's top class), a class, a tensor of N classes, a `Target`, or a
             callable of the output that gives one score per row. Scores are pre-softmax. `Each(...)` explains several classes
             from the same passes: a map per row and class.
-        at: the name of a layer, or the layer: explain its output instead of the input. Noise, baselines and maps are then
-            in its units and of its shape.
+        at: the name of a layer, or the layer: explain its output instead of the input, or the inputs. Noise, baselines and maps
+            are then in its units and of its shape.
         context: other inputs of the model, each with N rows; they are neither disturbed nor explained.
         seed: of all randomness. The same seed gives the same maps, whatever the chunk, batch or machine (to rounding).
         keys: N integers that name the rows for randomness; default 0..N-1. A row keeps its noise wherever it stands.
@@ -133,7 +176,8 @@ def explain(
         progress: called after each chunk with a `Progress`.
 
     Returns:
-        An `Attribution`: maps (N, *S), raw and signed, with their Monte-Carlo standard error, and all it takes to repeat them.
+        An `Attribution`: maps (N, *S), raw and signed, with their Monte-Carlo standard error, and all it takes to repeat them; for
+        several inputs an `Attributions`.
 
     Raises:
         SmoothGradError: `ModelInTraining`, `BadInput`, `BadTarget`, `BadMethod`, `BadNoise`, `BadBaseline`, `NonFinite`,
@@ -149,23 +193,41 @@ def explain(
     run = _Run.checked(model, x, method, target, at, context, seed, keys, chunk, precision, device)
     parts = list(stepwise(run.batches(progress), run.query.x.device))
     with own_arithmetic(run.query.x.device):
-        return run.attribution(Batch.joined(parts))
+        return run.result(Batch.joined(parts))
+
+
+@overload
+def explain_live(
+    model: nn.Module, x: Tensor, *, method: Explainer, at: At | None = None, **options: Unpack[Options]
+) -> Iterator[Attribution]: ...
+
+
+@overload
+def explain_live(
+    model: nn.Module, x: Inputs, *, method: Explainer, at: None = None, **options: Unpack[Options]
+) -> Iterator[Attributions]: ...
+
+
+@overload
+def explain_live(
+    model: nn.Module, x: Inputs, *, method: Explainer, at: At, **options: Unpack[Options]
+) -> Iterator[Attribution]: ...
 
 
 def explain_live(
     model: nn.Module,
-    x: Tensor,
+    x: Tensor | Inputs,
     *,
     method: Explainer,
     target: TargetLike = None,
-    at: str | nn.Module | None = None,
+    at: At | None = None,
     context: tuple[Tensor, ...] = (),
     seed: int = 0,
     keys: Keys = None,
     chunk: int | None = None,
     precision: Precision = "float32",
     device: str | torch.device | None = None,
-) -> Iterator[Attribution]:
+) -> Iterator[Attribution | Attributions]:
     """The same as `explain`, as a generator of Attributions that get better; the last is what `explain` returns.
 
     All rows get better together, so that all of them are held at once. A smaller `chunk` gives more partial results. Arguments are
@@ -202,10 +264,10 @@ class _Run:
     @torch.inference_mode(False)
     def checked(
         model: nn.Module,
-        x: Tensor,
+        x: Tensor | Inputs,
         method: Explainer,
         target: TargetLike,
-        at: str | nn.Module | None,
+        at: At | None,
         context: tuple[Tensor, ...],
         seed: int,
         keys: Keys,
@@ -216,34 +278,32 @@ class _Run:
         started = time.perf_counter()
         check_method(method)
         check_model(model)
-        check_rows(x, layer=at is not None)
+        explained = check_inputs(x, layer=at is not None)
+        packing = Packing.of(explained) if isinstance(x, tuple | list) and at is None else None
         check_seed(seed)
         check_chunk(chunk)
         check_precision(precision)
         goal = as_target(target)
-        named = check_keys(keys, len(x))
-        context = check_context(context, len(x))
+        named = check_keys(keys, len(explained[0]))
+        others = check_context(context, len(explained[0]))
         asked = model
         model = on_device(model, device)
-        place = device_of(model, x)
-        check_dtype(model, x)
-        x, context = without_history(x).to(place), tuple(without_history(part).to(place) for part in context)
+        place = device_of(model, explained[0])
+        check_dtype(model, explained)
+        inputs = tuple(without_history(part).to(place) for part in (*explained, *others))
         with own_arithmetic(place):
-            inputs, layer, view = (x, *context), None, model
-            if at is not None:
-                view = seen_from(model, same_layer(asked, model, at))
-                with refusals(asked, x):
-                    h = view.capture(x, *context)
-                x, context, layer = h, inputs, view.name
+            with refusals(asked, explained):
+                seen = _seen(model, inputs, None if at is None else same_layer(asked, model, at), packing)
+            x = seen.x
             schedule = Schedule(chunk) if chunk else Schedule.for_rows(x.shape[1:])
-            query = Query.of(
-                x, torch.zeros(len(x), dtype=torch.int64, device=place), seed=seed, keys=named, context=context
-            )
-            output = first_look(view, query, schedule)
+            nothing = torch.zeros(len(x), dtype=torch.int64, device=place)
+            query = Query.of(x, nothing, seed=seed, keys=named, context=seen.context)
+            with refusals(asked, explained):
+                output = first_look(seen.view, query, schedule)
             check_classes(asked, output)
             check_smooth(output, f"the output of {type(asked).__name__}")
             index = goal.resolve(output)
-            query = replace(query, target=index, scorer=goal.score)
+            query = replace(query, target=index, scorer=goal.score, parts=() if packing is None else packing.sizes)
             if isinstance(goal, Each):
                 query = query.for_each(index)
                 output, named = (rows.repeat_interleave(query.twins, 0) for rows in (output, named))
@@ -251,7 +311,8 @@ class _Run:
             method.check(query)
             score = query.scores(output)
             check_finite(score, "the score")
-            question = Asked(model, inputs, output[:1], x.shape[1:], layer)
+            reads, as_it_is = method.layers, method.needs_itself
+            question = Asked(model, inputs, output[:1], x.shape[1:], seen.layer, reads, as_it_is, packing)
         label = None if at is None else at if isinstance(at, str) else type(at).__name__
         return _Run(
             method, goal.kind, question, precision, chunk, query, output, score, named, seed, asked, label, started
@@ -274,24 +335,40 @@ class _Run:
                     done = passes * before + partial.done * len(batch)
                     progress(Progress(done, passes * len(self.query), partial))
             assert partial is not None, "every explainer reports at least once"
-            yield Batch.of(partial, self.method.change(engine.exact, batch, engine.schedule))
+            found = Batch.of(partial, self.method.change(engine.exact, batch, engine.schedule))
+            if self.packing is not None:
+                check_apart(self.method, found.estimate.value, self.packing)
+            yield found
             before += len(batch)
 
-    def live(self) -> Iterator[Attribution]:
+    def live(self) -> Iterator[Attribution | Attributions]:
         """All rows at once, as they get better."""
         query = self.method.prepare(self.engine.exact, self.query, self.engine.schedule)
         change = self.method.change(self.engine.exact, query, self.engine.schedule)
         for partial in self.engine.partials(self.method, query):
-            yield self.attribution(Batch.of(partial, change))
+            yield self.result(Batch.of(partial, change))
+
+    @property
+    def packing(self) -> Packing | None:
+        """How several inputs are packed into the rows; None for one."""
+        return self.question.packing
+
+    def result(self, known: Batch) -> Attribution | Attributions:
+        """What the caller gets."""
+        if self.packing is None:
+            return self.attribution(known)
+        check_apart(self.method, known.estimate.value, self.packing)
+        return Attributions(self.attribution(known), self.packing)
 
     def attribution(self, known: Batch) -> Attribution:
         (value, stderr, draws, _), agreement, change, converged = known
+        maps = _at_size(value, self.query.shape)
         freedom = None if stderr is None else self.method.freedom(draws)
-        completeness = None if change is None else Completeness(value.flatten(1).sum(1).cpu(), change.cpu())
+        completeness = None if change is None else Completeness(maps.flatten(1).sum(1).cpu(), change.cpu())
         network = self.asked if isinstance(self.asked, Network) else None
         return Attribution(
-            maps=value.cpu(),
-            stderr=None if stderr is None else stderr.cpu(),
+            maps=maps.cpu(),
+            stderr=None if stderr is None else _at_size(stderr, self.query.shape).cpu(),
             x=self.query.x.cpu(),
             target=self.query.target.cpu(),
             score=self.score.cpu(),
@@ -312,6 +389,7 @@ class _Run:
             picture=self.picture(network),
             classes=() if network is None else network.classes,
             data=tuple(part.tensor for part in data_in(self.method)),
+            coarse=None if maps.shape == value.shape else value.cpu(),
         )
 
     def picture(self, network: Network | None) -> Tensor | None:
@@ -323,7 +401,9 @@ class _Run:
 
     @property
     def input(self) -> Tensor:
-        """What the network takes, also where a layer's output is explained: the view of a layer has it first in its context."""
+        """What the network takes first. Where a layer's output is explained, the view of the layer has it first in its context."""
+        if self.packing is not None:
+            return self.packing.apart(self.query.x)[0]
         return self.query.x if self.layer is None else self.query.context[0]
 
     def provenance(self) -> dict[str, Any]:
@@ -340,9 +420,38 @@ class _Run:
             "fingerprint": self.question.fingerprint,
             "layer": self.layer,
             "input": list(self.input.shape[1:]),
+            **({} if self.packing is None else {"inputs": [list(shape) for shape in self.packing.shapes]}),
             **self.engine.described(self.query.x.dtype),
             "seconds": round(time.perf_counter() - self.started, 3),
         }
+
+
+class _Seen(NamedTuple):
+    """What is explained of a model: rows, and the view that takes them."""
+
+    view: nn.Module
+    x: Tensor  # (N, *S)
+    context: tuple[Tensor, ...]
+    layer: str | None = None  # whose output the rows are
+
+
+def _seen(model: nn.Module, inputs: tuple[Tensor, ...], at: At | None, packing: Packing | None) -> _Seen:
+    """The model as a function of what is explained: its first input, a layer's output, or several inputs in one row."""
+    if at is not None:
+        view = seen_from(model, at)
+        return _Seen(view, view.capture(*inputs), inputs, view.name)
+    if packing is not None:
+        count = len(packing.shapes)
+        return _Seen(Packed(model, packing), packing.packed(inputs[:count]), inputs[count:])
+    return _Seen(model, inputs[0], inputs[1:])
+
+
+def _at_size(maps: Tensor, shape: torch.Size) -> Tensor:
+    """Coarse maps at the size of rows of this shape; those of Together each for itself. Others as they are."""
+    if maps.ndim == len(shape) + 2:  # (N, R, ...)
+        each: Tensor = fitted(maps.flatten(0, 1), shape).unflatten(0, maps.shape[:2])
+        return each
+    return fitted(maps, shape)
 
 
 def _cat(parts: Sequence[Tensor | None]) -> Tensor | None:

@@ -8,27 +8,29 @@ from __future__ import annotations
 
 import ast
 import inspect
+import pkgutil
 from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
 from typing import Any, TypeVar
 
 from torch import Tensor
 
-from smoothgrad import targets
+from smoothgrad import explainers, rules, samplers, targets
 from smoothgrad.core import reduce
 from smoothgrad.core.explainer import Explainer, Over, Then
 from smoothgrad.core.sampler import Sampler, Until
 from smoothgrad.core.value import Data, Value, fields_of
 from smoothgrad.errors import BadRecipe, nearest
-from smoothgrad.explainers import finish
-from smoothgrad.explainers.gradient import Gradient
-from smoothgrad.explainers.refined import Refined
 from smoothgrad.methods import METHODS
-from smoothgrad.rules import relu
-from smoothgrad.rules.rule import Plain
-from smoothgrad.samplers import baseline, cloud, path
 
 T = TypeVar("T")
 Read = Callable[[str], Tensor]  # what a text in place of a tensor stands for, such as the path of a picture
+
+
+def _modules(*packages: Any) -> Iterator[Any]:
+    for package in packages:
+        for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            yield import_module(found.name)
 
 
 def _pieces(*modules: Any) -> Iterator[type[Value]]:
@@ -42,8 +44,8 @@ def _pieces(*modules: Any) -> Iterator[type[Value]]:
 PIECES: dict[str, type[Value]] = {
     piece.__name__: piece
     for piece in (
-        *(Gradient, Refined, Over, Then, Plain, Until),
-        *_pieces(relu, cloud, path, baseline, finish, reduce, targets),
+        *(Over, Then, Until),
+        *_pieces(*_modules(rules, samplers, explainers), reduce, targets),
     )
 }
 MAKERS: dict[str, Callable[..., Any]] = {**PIECES, **{name: method.make for name, method in METHODS.items()}}
@@ -56,7 +58,7 @@ TENSORS = {"rows", "data"}  # the parameters that hold a tensor
 def to_recipe(method: Explainer) -> str:
     """The method as one line of text, defaults left out. Tensors in it are named by their digest.
 
-    >>> from smoothgrad.methods import vargrad
+    >>> from smoothgrad import vargrad
     >>> to_recipe(vargrad(noise=0.2))
     'Gradient().over(Gaussian(noise=0.2, samples=50), Variance())'
     """
@@ -87,6 +89,7 @@ def target_from_recipe(text: str) -> targets.Target:
 def to_data(piece: Any) -> Any:
     """The same as dicts, lists, strings and numbers, every field written out: for JSON and tables.
 
+    >>> from smoothgrad import Gradient
     >>> to_data(Gradient())
     {'piece': 'Gradient', 'rule': {'piece': 'Plain'}}
     """

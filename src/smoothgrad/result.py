@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 import json
 import operator
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex, final
@@ -23,7 +20,7 @@ from smoothgrad.errors import BadInput, BadMethod, BadRecipe
 from smoothgrad.files import write_aside
 from smoothgrad.methods import named
 from smoothgrad.recipe import from_recipe, to_recipe
-from smoothgrad.significance import FEWEST, ZeroTest, check_fdr, discoveries, interval, p_values
+from smoothgrad.significance import Chance, ZeroTest, check_fdr, discoveries, interval, p_values
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,11 +28,13 @@ if TYPE_CHECKING:
     from smoothgrad.view.look import Look
     from smoothgrad.view.panels import Panel
 
-FORMAT = "smoothgrad attribution 1"  # the first thing in a saved file's metadata
+# The first thing in a saved file's metadata, and what wrote it.
+FORMAT, SEVERAL = "smoothgrad attribution 1", "smoothgrad attributions 1"
+WRITERS = {FORMAT: "Attribution", SEVERAL: "Attributions"}
 
 
 class Completeness(NamedTuple):
-    """For paths: what each map sums to, and what it should sum to, score(x) - score(baseline); all (N,)."""
+    """What each map sums to and what its method promises (N,): score(x) - score(baseline) on a path, for relevance the score."""
 
     total: Tensor
     change: Tensor
@@ -80,6 +79,7 @@ class Attribution:
     classes: tuple[str, ...] = ()
     names: tuple[str, ...] = ()  # of the rows, such as file names
     data: tuple[Tensor, ...] = ()  # the tensors that the recipe names
+    coarse: Tensor | None = None  # (N, 1, *places) the map as the method gave it, where that has fewer places than x
 
     def __len__(self) -> int:
         return len(self.maps)
@@ -98,13 +98,16 @@ class Attribution:
         return (self[row] for row in range(len(self)))
 
     def __repr__(self) -> str:
-        shape = " x ".join(map(str, self.maps.shape[1:]))
+        return f"<Attribution of {self.told(times(self.maps.shape[1:]))}>"
+
+    def told(self, shape: str) -> str:
+        """Rows of a shape, the method, and how sure the maps are, in a line."""
         error = self.relative_error
         how_sure = "" if error is None or not len(self) else f", relative error {float(error.max()):.2f}"
         again = () if self.reproducibility is None else self.reproducibility[~self.reproducibility.isnan()]
         how_sure += f", reproducibility {float(min(again)):.2f}" if len(again) else ""
         rows = "1 row" if len(self) == 1 else f"{len(self)} rows"
-        return f"<Attribution of {rows} of {shape} by {self.recipe}, seed {self.seed}{how_sure}>"
+        return f"{rows} of {shape} by {self.recipe}, seed {self.seed}{how_sure}"
 
     @property
     def relative_error(self) -> Tensor | None:
@@ -153,56 +156,26 @@ class Attribution:
         True
         """
         check_fdr(fdr)
-        why_not = self._no_zero_test()
-        if why_not:
-            raise BadMethod(why_not)
+        if self._chance.no_test:
+            raise BadMethod(self._chance.no_test)
         stderr, freedom = self._known_error()
         return discoveries(p_values(self.maps, stderr, freedom), fdr)
 
     def _known_error(self) -> tuple[Tensor, Tensor]:
         """The standard error and its degrees of freedom. Raises `BadMethod` where they are not known."""
-        why_not = self._no_error()
-        if why_not:
-            raise BadMethod(why_not)
-        assert self.stderr is not None, "_no_error has looked"
-        assert self.freedom is not None, "_no_error has looked"
+        if self._chance.no_error:
+            raise BadMethod(self._chance.no_error)
+        assert self.stderr is not None, "no_error has looked"
+        assert self.freedom is not None, "no_error has looked"
         return self.stderr, self.freedom
 
-    def _no_error(self) -> str:
-        """Why there is no standard error with known degrees of freedom, or ""."""
-        if self._several:
-            return f"{self.recipe} gives several maps per row; take one of .parts()"
-        if self.stderr is None:
-            return (
-                f"{self.recipe} gives no standard error, so that nothing is known of chance; choose a mean over random draws, "
-                "such as smoothgrad(), smooth_integrated_gradients() or method.over(Gaussian(samples=50))"
-            )
-        if self.freedom is None:
-            return (
-                f"how many independent blocks of draws stand behind this map of {self.recipe} is not known; "
-                "explain again by this method alone"
-            )
-        return ""
-
-    def _no_zero_test(self) -> str:
-        """Why the maps cannot be tested against zero, or ""."""
-        if self.unsigned:
-            return (
-                f"maps of {self.recipe} can never be negative, so that their mean is not zero and a test against it says nothing; "
-                "test a signed map, such as that of smoothgrad()"
-            )
-        why_not = self._no_error()
-        if not why_not and self.freedom is not None and bool((self.freedom < FEWEST - 1).any()):
-            blocks = int(self.freedom.min()) + 1
-            return (
-                f"{blocks} independent blocks of draws are too few to test a map by; give samples for {FEWEST} or more, "
-                "such as 50"
-            )
-        return why_not
+    @property
+    def _chance(self) -> Chance:
+        return Chance(self.recipe, self._several, self.unsigned, self.stderr is not None, self.freedom)
 
     def _zero_test(self, row: int) -> ZeroTest | None:
         """What it takes to test the map of a row, for its panel; None where it cannot be tested."""
-        if self._no_zero_test():
+        if self._chance.no_test:
             return None
         stderr, freedom = self._known_error()
         return ZeroTest(self.maps[row], stderr[row], float(freedom[row]))
@@ -247,6 +220,7 @@ class Attribution:
                 recipe=to_recipe(alone),
                 unit=unit_of(alone, self.kind, self.provenance["layer"]),
                 unsigned=alone.unsigned,
+                coarse=None if self.coarse is None else self.coarse[:, place],
             )
         return parts
 
@@ -254,39 +228,12 @@ class Attribution:
 
     def save(self, path: str | Path) -> Path:
         """Write a safetensors file with the metadata inside; aside, then renamed. Raises `CannotWrite`."""
-        from safetensors.torch import save
-
-        tensors = {name: getattr(self, name) for name in _PER_ROW if getattr(self, name) is not None}
-        if self.completeness is not None:
-            tensors |= {f"completeness.{name}": part for name, part in self.completeness._asdict().items()}
-        tensors |= {f"data.{number}": part for number, part in enumerate(self.data)}
-        plain = {name: getattr(self, name) for name in _PLAIN} | {"provenance": dict(self.provenance)}
-        metadata = {"format": FORMAT, "smoothgrad": json.dumps(plain)}
-        whole = {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
-        # As bytes: safetensors' own writing of a file says "disk full" with an error that is no OSError.
-        return write_aside(path, lambda aside: aside.write_bytes(save(whole, metadata)))
+        return write(path, self, FORMAT)
 
     @staticmethod
     def load(path: str | Path) -> Attribution:
         """Read what `save` wrote. Raises `BadInput` for any other file."""
-        from safetensors import SafetensorError, safe_open
-
-        if Path(path).is_dir():
-            raise BadInput(f"{path} is a folder; give the name of a file that Attribution.save wrote")
-        try:
-            with safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-        except FileNotFoundError as error:
-            raise BadInput(f"there is no file {path}") from error
-        except (SafetensorError, OSError) as error:
-            raise BadInput(f"{path} is no file of maps: {error}") from error
-        if metadata.get("format") != FORMAT:
-            raise BadInput(f"{path} is a safetensors file, but none that Attribution.save wrote")
-        try:
-            return _rebuilt(tensors, json.loads(metadata["smoothgrad"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise BadInput(f"{path} lacks part of what Attribution.save writes ({error}); save it again") from error
+        return read(path, FORMAT)[0]
 
     # --- looking ------------------------------------------------------------------------------------------------------
 
@@ -302,40 +249,45 @@ class Attribution:
         from smoothgrad.view.figure import figure
 
         look = look or self.look
-        kinds = self.parts() if self._several else {self.title: self}
         if look.fdr is not None:
-            _check_tested(list(kinds.values()))
-        rows: list[list[Panel | None]] = []
-        for row in range(len(self)):
-            shown = self.picture_panel(row)
-            rows.append([*([] if shown is None else [shown]), *(kind.map_panel(row) for kind in kinds.values())])
-        columns = ["input", *kinds] if len(rows[0]) > len(kinds) else list(kinds)
+            check_tested([self])
+        columns = self.columns()
+        rows = list(zip(*columns.values(), strict=True))
+        return figure(rows, look, columns=list(columns), labels=self.labels(), errors=errors)
+
+    def kinds(self) -> dict[str, Attribution]:
+        """The maps that a figure shows, by name: those of Together, or itself by its method's name."""
+        return self.parts() if self._several else {self.title: self}
+
+    def columns(self) -> dict[str, list[Panel]]:
+        """The columns of its figure by what stands above them: a panel for each row."""
+        rows = range(len(self))
+        seen = [panel for row in rows if (panel := self.picture_panel(row)) is not None]
+        maps = {name: [kind.map_panel(row) for row in rows] for name, kind in self.kinds().items()}
+        return {"input": seen, **maps} if seen else maps
+
+    def labels(self) -> list[str]:
+        """What stands beside each row of a figure: its name, and what was explained."""
         named = self.names or [""] * len(self)
-        labels = [f"{name}\n{self.label(row)}" if name else self.label(row) for row, name in enumerate(named)]
-        return figure(rows, look, columns=columns, labels=labels, errors=errors)
+        return [f"{name}\n{self.label(row)}" if name else self.label(row) for row, name in enumerate(named)]
 
     def show(self, look: Look | None = None) -> None:
         """Show the figure: in the notebook, or with the system's own viewer of pictures."""
-        page = self.figure(look)
-        if "ipykernel" in sys.modules:
-            from IPython.display import display
+        from smoothgrad.view.screen import show
 
-            display(page)
-            return
-        from PIL import Image
-
-        Image.open(io.BytesIO(_png(page))).show()
+        show(self.figure(look))
 
     def _repr_html_(self) -> str:
         """For notebooks: the figure of the first rows, with what made it."""
-        some = self[: min(len(self), 8)]
-        left_out = f"<p>{len(self) - len(some)} more rows are not shown.</p>" if len(some) < len(self) else ""
-        picture = base64.b64encode(_png(some.figure())).decode()
-        return (
-            f'<figure style="margin:0"><img style="max-width:100%" src="data:image/png;base64,{picture}" '
-            f'alt="{html.escape(repr(self))}"><figcaption><code>{html.escape(self.recipe)}</code>, seed {self.seed}, '
-            f"{html.escape(str(self.provenance['model']))}</figcaption></figure>{left_out}"
-        )
+        from smoothgrad.view.screen import SHOWN, as_html
+
+        return as_html(self[:SHOWN].figure(), repr(self), self.caption, rows=len(self))
+
+    @property
+    def caption(self) -> str:
+        """What made it, for a figure on a page: HTML."""
+        model = html.escape(str(self.provenance["model"]))
+        return f"<code>{html.escape(self.recipe)}</code>, seed {self.seed}, {model}"
 
     @property
     def look(self) -> Look:
@@ -370,7 +322,7 @@ class Attribution:
             None if self.reproducibility is None else float(self.reproducibility[row]),
             self._zero_test(row),
         )
-        note = "" if self.converged is None or self.converged[row] else "tolerance not reached"
+        note = self._note(row)
         if self._words:
             # One value per word: its embedding's dimensions are no places that a reader could look at.
             spread = None if stderr is None else stderr.square().sum(-1).sqrt()
@@ -389,6 +341,15 @@ class Attribution:
         return MapPanel(
             map_, stderr, x, beneath, title=title, note=note, sure=sure, unit=self.unit, unsigned=self.unsigned
         )
+
+    def _note(self, row: int) -> str:
+        """What one should know of a map beside its error."""
+        few = self.coarse is not None and self.coarse.shape[2:] != self.maps.shape[2:]
+        enlarged = (
+            f"enlarged from {' × '.join(map(str, self.coarse.shape[2:]))}" if few and self.coarse is not None else ""
+        )
+        reached = self.converged is None or bool(self.converged[row])
+        return "; ".join(filter(None, ("" if reached else "tolerance not reached", enlarged)))
 
     @property
     def _words(self) -> bool:
@@ -414,6 +375,47 @@ class Attribution:
         return self.classes[index] if 0 <= index < len(self.classes) else f"class {index}"
 
 
+def write(path: str | Path, result: Attribution, form: str, **more: Any) -> Path:
+    """Write a result to a file of a form, with `more` in its metadata. Raises `CannotWrite`."""
+    from safetensors.torch import save
+
+    tensors = {name: getattr(result, name) for name in _PER_ROW if getattr(result, name) is not None}
+    if result.completeness is not None:
+        tensors |= {f"completeness.{name}": part for name, part in result.completeness._asdict().items()}
+    tensors |= {f"data.{number}": part for number, part in enumerate(result.data)}
+    plain = {name: getattr(result, name) for name in _PLAIN} | {"provenance": dict(result.provenance)}
+    metadata = {"format": form, "smoothgrad": json.dumps(plain)} | ({"more": json.dumps(more)} if more else {})
+    whole = {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
+    # As bytes: safetensors' own writing of a file says "disk full" with an error that is no OSError.
+    return write_aside(path, lambda aside: aside.write_bytes(save(whole, metadata)))
+
+
+def read(path: str | Path, form: str) -> tuple[Attribution, dict[str, Any]]:
+    """What `write` wrote in this form: the result, and `more`. Raises `BadInput` for any other file."""
+    from safetensors import SafetensorError, safe_open
+
+    writer = WRITERS[form]
+    if Path(path).is_dir():
+        raise BadInput(f"{path} is a folder; give the name of a file that {writer}.save wrote")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except FileNotFoundError as error:
+        raise BadInput(f"there is no file {path}") from error
+    except (SafetensorError, OSError) as error:
+        raise BadInput(f"{path} is no file of maps: {error}") from error
+    found = metadata.get("format", "")
+    if found != form and found in WRITERS:
+        raise BadInput(f"{path} was written by {WRITERS[found]}.save; read it with {WRITERS[found]}.load")
+    if found != form:
+        raise BadInput(f"{path} is a safetensors file, but none that {writer}.save wrote")
+    try:
+        return _rebuilt(tensors, json.loads(metadata["smoothgrad"])), json.loads(metadata.get("more", "{}"))
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadInput(f"{path} lacks part of what {writer}.save writes ({error}); save it again") from error
+
+
 def _rebuilt(tensors: dict[str, Tensor], plain: dict[str, Any]) -> Attribution:
     """What `save` took apart."""
     plain |= {name: tuple(plain[name]) for name in ("classes", "names")}
@@ -425,7 +427,7 @@ def _rebuilt(tensors: dict[str, Tensor], plain: dict[str, Any]) -> Attribution:
 
 
 _ALWAYS = ("maps", "x", "target", "score", "draws", "passes", "keys")
-_PER_ROW = (*_ALWAYS, "stderr", "freedom", "reproducibility", "converged", "output", "picture")
+_PER_ROW = (*_ALWAYS, "stderr", "freedom", "reproducibility", "converged", "output", "picture", "coarse")
 _PLAIN = ("recipe", "unit", "unsigned", "kind", "seed", "classes", "names")
 assert {*_PER_ROW, *_PLAIN} == {field.name for field in fields(Attribution)} - {"completeness", "provenance", "data"}
 
@@ -441,17 +443,20 @@ def unit_of(method: Explainer, kind: str, layer: str | None) -> str:
     return unit if layer is None else unit.replace("of input", f"of {layer}")
 
 
-def _check_tested(results: list[Attribution]) -> None:
-    """Raises `BadMethod` where none of them can be tested against zero."""
-    reasons = [result._no_zero_test() for result in results]
+def check_tested(results: Sequence[Attribution]) -> None:
+    """Raises `BadMethod` where none of their maps can be tested against zero."""
+    reasons = [kind._chance.no_test for result in results for kind in result.kinds().values()]
     if all(reasons):
         raise BadMethod(reasons[0])
 
 
-def _png(page: Figure) -> bytes:
-    memory = io.BytesIO()
-    page.savefig(memory, format="png", dpi=110)
-    return memory.getvalue()
+def times(shape: Sequence[int]) -> str:
+    """A shape in words.
+
+    >>> times((3, 8, 8))
+    '3 x 8 x 8'
+    """
+    return " x ".join(map(str, shape))
 
 
 def _last_reductions(method: Explainer) -> tuple[Any, ...]:

@@ -23,6 +23,51 @@ from smoothgrad.errors import BadInput, BadMethod
 FEWEST = 3  # blocks of draws: a spread taken from two of them is little more than a guess
 
 
+@final
+@dataclass(frozen=True, eq=False)
+class Chance:
+    """What is known of chance in the maps of a method, for saying what cannot be said."""
+
+    recipe: str
+    several: bool  # are there several maps per row?
+    unsigned: bool  # can the maps never be negative?
+    has_error: bool
+    freedom: Tensor | None  # (N,)
+
+    @property
+    def no_error(self) -> str:
+        """Why there is no standard error with known degrees of freedom, or ""."""
+        if self.several:
+            return f"{self.recipe} gives several maps per row; take one of .parts()"
+        if not self.has_error:
+            return (
+                f"{self.recipe} gives no standard error, so that nothing is known of chance; choose a mean over random draws, "
+                "such as smoothgrad(), smooth_integrated_gradients() or method.over(Gaussian(samples=50))"
+            )
+        if self.freedom is None:
+            return (
+                f"how many independent blocks of draws stand behind this map of {self.recipe} is not known; "
+                "explain again by this method alone"
+            )
+        return ""
+
+    @property
+    def no_test(self) -> str:
+        """Why the maps cannot be tested against zero, or ""."""
+        if self.unsigned:
+            return (
+                f"maps of {self.recipe} can never be negative, so that their mean is not zero and a test against it says nothing; "
+                "test a signed map, such as that of smoothgrad()"
+            )
+        if not self.no_error and self.freedom is not None and bool((self.freedom < FEWEST - 1).any()):
+            blocks = int(self.freedom.min()) + 1
+            return (
+                f"{blocks} independent blocks of draws are too few to test a map by; give samples for {FEWEST} or more, "
+                "such as 50"
+            )
+        return self.no_error
+
+
 def p_values(value: Tensor, stderr: Tensor, freedom: Tensor) -> Tensor:
     """Two-sided p-values of Student's t test that a mean is zero: P(|T| >= |value / stderr|), T with `freedom` (N,).
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pytest
+from torch import nn
 
 import smoothgrad as sg
 from smoothgrad.core.kinds import Misfit, fitted, kinds_of, words_for
@@ -71,6 +72,12 @@ def test_kinds_are_said_in_words() -> None:
 def test_pieces_of_the_wrong_kind_say_what_was_given() -> None:
     with pytest.raises(BadMethod, match=r"Gradient takes as rule a Rule .*, got Guided itself; call it: Guided\(\)"):
         sg.Gradient(sg.Guided)
+    with pytest.raises(
+        BadMethod, match=r"the module Conv2d\(\.\.\.\) itself; .* give its name, as in model\.named_modules"
+    ):
+        sg.grad_cam(nn.Conv2d(1, 1, 1))  # type: ignore[arg-type]
+    with pytest.raises(BadMethod, match="call it: smoothgrad"):
+        sg.Gradient(sg.smoothgrad)  # type: ignore[arg-type]
     with pytest.raises(BadTarget, match="Class takes as index a whole number, got 'cat'"):
         sg.Class("cat")
     with pytest.raises(BadBaseline, match="Several takes as baselines several, each a Baseline"):

@@ -305,7 +305,7 @@ def test_a_layer_that_is_asked_for_keeps_its_output() -> None:
     inside = {"0": (2, 0), "0.0": (1, 1), "0.1": (1, 1), "1": (1, 1), "1.0": (1, 1), "2": (1, 1)}
     for name, expected in inside.items():
         twin = copy.deepcopy(net)
-        folding = fold_batch_norms(twin, at=name)
+        folding = fold_batch_norms(twin, at=(name,))
         assert (folding.folded, folding.left) == expected, name
         torch.testing.assert_close(output_at(net, name), output_at(twin, name))
 

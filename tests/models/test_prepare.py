@@ -335,6 +335,17 @@ def test_the_convolution_asked_for_is_not_folded() -> None:
     assert prepare(net(), at="3").preparation.left == 0
 
 
+def test_what_is_kept_beside_a_layer_is_said_to_be() -> None:
+    for name in ("0", "1"):
+        note = "1 cannot be folded into a layer before, or beside a layer that is to be read: {!r}"
+        assert prepare(small_norm(), at=name).preparation.note == note.format(name)
+    assert prepare(small_norm(), at="2").preparation.note == ""
+
+
+def small_norm() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU()).eval()
+
+
 # --- bfloat16 ---------------------------------------------------------------------------------------------------------
 
 

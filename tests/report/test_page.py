@@ -156,7 +156,7 @@ def test_the_numbers_are_those_of_the_results() -> None:
             assert f"a fresh seed would correlate {f'{again:.2f}' if again < 0.995 else '> 0.99'}" in text
         if result.completeness is not None:
             total, change = float(result.completeness.total), float(result.completeness.change)
-            assert f"sums to {total:.2f}; from the baseline to the input the score changes by {change:.2f}" in text
+            assert f"sums to {total:.2f}, and its method promises {change:.2f}" in text
         assert result.output is not None
         scores = result.output[0].sort(descending=True)
         for index, score in list(zip(scores.indices.tolist(), scores.values.tolist(), strict=True))[:5]:
@@ -333,7 +333,7 @@ def test_a_map_of_a_probability_is_labelled_as_one() -> None:
     methods = {"gradient": sg.gradient(), "path": sg.integrated_gradients(steps=4)}
     text = page_of(sg.compare(net, net.samples(1), methods=methods, target=sg.Probability(sg.Class(0)))).text
     assert "probability per unit of input" in text
-    assert "the probability changes by" in text
+    assert "its method promises" in text
     assert "Orange speaks for the probability" in text
     assert "score per unit" not in text
 

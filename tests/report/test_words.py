@@ -122,10 +122,10 @@ def test_chance_of_unknown_size_is_not_called_certainty() -> None:
 
 
 def test_an_incomplete_map_is_called_incomplete() -> None:
-    assert not complete(sg.Completeness(torch.tensor([3.0]), torch.tensor([4.0]))).holds
+    assert complete(sg.Completeness(torch.tensor([3.0]), torch.tensor([4.0]))).verdict == "incomplete"
     assert complete(sg.Completeness(torch.tensor([3.0]), torch.tensor([4.0]))).gap == "25 %"
     assert complete(sg.Completeness(torch.tensor([1.0]), torch.tensor([0.0]))).gap == "∞"
-    assert complete(sg.Completeness(torch.tensor([0.0]), torch.tensor([0.0]))).holds
+    assert complete(sg.Completeness(torch.tensor([0.0]), torch.tensor([0.0]))).verdict == "complete"
 
 
 TARGETS: dict[str, TargetLike] = {
@@ -162,3 +162,17 @@ def _linear() -> tuple[nn.Module, Tensor]:
     with torch.no_grad():
         net.weight.copy_(torch.tensor([[1.0, 0, 0], [0, 2, 0], [0, 0, 3]]))
     return net, torch.tensor([[0.5, 0.7, 0.4]])
+
+
+def test_relevance_that_biases_keep_is_no_failure() -> None:
+    found = complete(sg.Completeness(torch.tensor([3.0]), torch.tensor([4.0])), absorbs=True)
+    assert found.verdict == "conserved in part"
+    assert found.meaning == "The map sums to 3.00 of 4.00; biases and other constants of the network keep the rest."
+    assert sg.lrp().over(sg.Gaussian()).absorbs
+    assert not sg.deep_lift().absorbs
+
+
+def test_noise_on_weights_is_chance() -> None:
+    assert has_chance(sg.noisegrad())
+    assert has_chance(sg.Xrai(sg.noisegrad()))
+    assert not has_chance(sg.lrp())

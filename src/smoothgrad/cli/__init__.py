@@ -15,6 +15,7 @@ from smoothgrad.cli.console import error_plainly, write_json
 from smoothgrad.cli.demo import demo
 from smoothgrad.cli.doctor import doctor
 from smoothgrad.cli.explain import explain
+from smoothgrad.cli.features import features
 from smoothgrad.cli.methods import methods
 from smoothgrad.cli.options import FLAG
 
@@ -54,6 +55,7 @@ app = typer.Typer(
 )
 for command in (explain, compare, demo, methods, doctor):
     app.command()(command)
+app.add_typer(features)
 
 
 def show_version(asked: bool) -> None:

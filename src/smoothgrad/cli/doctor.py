@@ -149,7 +149,7 @@ def _linear() -> bool:
     import torch
 
     from smoothgrad.explain import explain
-    from smoothgrad.methods import smoothgrad
+    from smoothgrad.methods.gradients import smoothgrad
 
     weight = torch.linspace(-1, 1, 12).view(2, 6)
     net = torch.nn.Linear(6, 2).eval()

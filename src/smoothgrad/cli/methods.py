@@ -17,7 +17,7 @@ from smoothgrad.cli.console import failing, out, write_json
 from smoothgrad.errors import BadOption, UnknownName, nearest
 
 if TYPE_CHECKING:
-    from smoothgrad.methods import Method
+    from smoothgrad.methods.method import Method
 
 WIDE = 112  # columns from which the formula stands beside the name
 
@@ -60,7 +60,11 @@ def _list(console: Console, chosen: Sequence[Method]) -> None:
         table.add_column("formula", no_wrap=True)
     table.add_column("passes", justify="right")
     table.add_column("source", style="dim")
+    family = ""
     for method in chosen:
+        if method.family != family:
+            family = method.family
+            table.add_row(Text(family, "dim italic"))
         name = Text(method.name, "bold cyan")
         passes = Text("" if (number := _passes(method)) is None else str(number))
         source = Text("\n".join(paper.short for paper in method.citations))
@@ -130,6 +134,7 @@ def _plainly(method: Method) -> dict[str, Any]:
     parameters = inspect.signature(method.make).parameters.values()
     return {
         "name": method.name,
+        "family": method.family,
         "summary": method.summary,
         "formula": method.formula,
         "passes": _passes(method),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -39,16 +39,30 @@ def called(model: nn.Module) -> str:
     return name if isinstance(name, str) else type(model).__name__
 
 
+def views(model: nn.Module) -> Iterator[nn.Module]:
+    """The model, and what each view in it stands for (`stands_for`), down to the user's own network."""
+    seen: object = model
+    while isinstance(seen, nn.Module):
+        yield seen
+        seen = getattr(seen, "stands_for", None)
+
+
+def network_in(model: nn.Module) -> nn.Module:
+    """The user's own network in the views around it."""
+    *_, network = views(model)
+    return network
+
+
 def outputs(model: nn.Module, query: Query, schedule: Schedule) -> Tensor:
     """The model's output for the rows, (N, ...), without gradients, chunk by chunk."""
     with torch.no_grad():
-        return _in_chunks(query, schedule, lambda part: output_of(model, part))
+        return in_chunks(query, schedule, lambda part: output_of(model, part))
 
 
 def scores(model: nn.Module, query: Query, schedule: Schedule) -> Scores:
     """The score of each row (N,), without gradients, chunk by chunk."""
     with torch.no_grad():
-        return _in_chunks(query, schedule, lambda part: part.scores(output_of(model, part)))
+        return in_chunks(query, schedule, lambda part: part.scores(output_of(model, part)))
 
 
 def gradients(
@@ -59,10 +73,24 @@ def gradients(
     `watch` is shown the score of each chunk before its gradient is taken. The parameters' own gradients are neither computed
     nor touched. Rows that ask about the same point for several targets share the forward pass. Raises `NotDifferentiable`.
     """
-    return _in_chunks(query, schedule, lambda part: _gradient(model, part, watch), timed=True)
+    return in_chunks(query, schedule, lambda part: _gradient(model, part, watch), timed=True)
 
 
-def _in_chunks(query: Query, schedule: Schedule, ask: Callable[[Query], Tensor], *, timed: bool = False) -> Tensor:
+def at_output(model: nn.Module, query: Query, output: Tensor) -> Tensor:
+    """d score_i / d output_i, (N, ...), at outputs (N, ...) that the model answered. Raises `NotDifferentiable`."""
+    with torch.enable_grad():
+        leaf = output.detach().clone().requires_grad_()
+        score = query.scores(leaf).sum()
+    found = torch.autograd.grad(score, leaf, allow_unused=True)[0] if score.requires_grad else None
+    if found is None:
+        raise NotDifferentiable(
+            f"the target's score does not depend on the output of {called(model)} in a way that can be differentiated; look for "
+            "argmax, comparisons, .detach() or torch.no_grad() in the target"
+        )
+    return found
+
+
+def in_chunks(query: Query, schedule: Schedule, ask: Callable[[Query], Tensor], *, timed: bool = False) -> Tensor:
     """The answers for all rows, as many points at a time as the schedule says; fewer, and again, when memory runs out."""
     # Where each point begins: rows that share one also share its forward pass, but only where a gradient is asked for.
     starts = _points(query) if timed else list(range(len(query)))

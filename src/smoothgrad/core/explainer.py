@@ -8,6 +8,7 @@ An `Explainer` turns rows into maps. `explainer.over(sampler, reduction)` asks i
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
+from smoothgrad.core.coarse import fitted
 from smoothgrad.core.halving import Halving, gather, known
 from smoothgrad.core.moments import Estimate, Halves
 from smoothgrad.core.query import Query
@@ -41,7 +43,9 @@ class Partial:
 
 
 class Explainer(Value, ABC):
-    """Turns rows (N, *S) into maps of the same shape, raw and signed."""
+    """Turns rows (N, *S) into maps of the same shape, raw and signed; or into coarse ones, see `smoothgrad.core.coarse`."""
+
+    random: bool = False  # does it draw by chance itself, beside the samplers and baselines in it?
 
     @property
     @abstractmethod
@@ -74,6 +78,11 @@ class Explainer(Value, ABC):
         """What a map of each row should sum to (N,), where the method promises it: score(x) - score(baseline)."""
         return None
 
+    @property
+    def absorbs(self) -> bool:
+        """May the map sum to less than it promises, because constants of the network keep a part, as the biases do in LRP?"""
+        return any(part.absorbs for part in self.children)
+
     def freedom(self, draws: Tensor) -> Tensor | None:
         """The degrees of freedom of the standard error of so many draws (N,): independent blocks of draws, less one; None where
         there is no standard error."""
@@ -83,6 +92,16 @@ class Explainer(Value, ABC):
     def children(self) -> tuple[Explainer, ...]:
         """The explainers that this one is made of."""
         return ()
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The layers, by name, whose outputs are read: a prepared copy of the network leaves them what they are."""
+        return tuple(dict.fromkeys(layer for part in self.children for layer in part.layers))
+
+    @property
+    def needs_itself(self) -> bool:
+        """Does it look at the network's weights, so that a copy with others, which answers the same, would not do?"""
+        return any(part.needs_itself for part in self.children)
 
     @property
     @abstractmethod
@@ -117,6 +136,10 @@ class Finish(Value, ABC):
     """The last step on a map: times input, absolute value, ..."""
 
     unsigned: bool = False  # can what comes out never be negative?
+    reads_input: bool = (
+        False  # does it read the rows, or count their pixels, so that coarse maps must be brought to their size?
+    )
+    keeps_sign: bool = False  # does it leave a map that is never negative so?
 
     @abstractmethod
     def __call__(self, maps: Tensor, query: Query) -> Tensor:
@@ -177,7 +200,7 @@ class Over(Explainer):
 
     @property
     def unsigned(self) -> bool:
-        return self.reduction.unsigned
+        return self.reduction.unsigned or (self.inner.unsigned and not self.sampler.directed)
 
     @property
     def unit(self) -> str:
@@ -235,7 +258,7 @@ class Over(Explainer):
         answers = self.inner.estimate(model, query.at(points, draws), schedule).value
         values = answers.view(len(draws), len(query), *answers.shape[1:])  # (k*N, *S) -> (k, N, *S)
         if direction is not None:
-            values = values * direction
+            values = _directed(values, direction, query.shape)
         number = draws.start // self.sampler.block
         return gather(self.reduction, state, values, weight, self.sampler.block, number)
 
@@ -278,7 +301,7 @@ class Then(Explainer):
 
     @property
     def unsigned(self) -> bool:
-        return self.finish.unsigned
+        return self.finish.unsigned or (self.finish.keeps_sign and self.inner.unsigned)
 
     @property
     def unit(self) -> str:
@@ -300,7 +323,9 @@ class Then(Explainer):
 
     def _reader(self, partial: Partial, query: Query) -> Callable[[], Estimate]:
         def read() -> Estimate:
-            value, stderr, draws, halves = partial.estimate()
+            value, stderr, draws, halves = (
+                at_size(partial.estimate(), query) if self.finish.reads_input else partial.estimate()
+            )
             if value.ndim > query.x.ndim:  # (N, R, *S) from Together: each map for itself
                 value = torch.stack([self.finish(part, query) for part in value.unbind(1)], dim=1)
                 return Estimate(value, None, draws)
@@ -311,6 +336,23 @@ class Then(Explainer):
             return Estimate(self.finish(value, query), error, draws, halves)
 
         return read
+
+
+def _directed(values: Tensor, direction: Tensor, shape: torch.Size) -> Tensor:
+    """Answers (k, N, ...) times directions, broadcastable to (k, N, *S). An answer of one number for each row is a factor."""
+    if math.prod(values.shape[2:]) == 1:
+        return values * direction
+    maps: Tensor = fitted(values.flatten(0, 1), shape).unflatten(0, values.shape[:2])
+    return maps * direction
+
+
+def at_size(estimate: Estimate, query: Query) -> Estimate:
+    """Coarse maps at the size of the rows. Their errors too: an upper bound, the errors of neighbours being in line at worst."""
+    value, stderr, draws, halves = estimate
+    error = None if stderr is None else fitted(stderr, query.shape)
+    if halves is not None:
+        halves = Halves(fitted(halves.first, query.shape), fitted(halves.second, query.shape), halves.share)
+    return Estimate(fitted(value, query.shape), error, draws, halves)
 
 
 def _gives_several(method: Explainer) -> bool:

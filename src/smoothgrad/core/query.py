@@ -40,6 +40,8 @@ class Query:
     baseline: Baselines | None = None  # (N, B, *S) what a path starts from, set by the path's `prepare`
     scorer: Scorer = pick  # output, target -> one score per row
     twins: int = 1  # how many rows next to each other may ask about the same point, for several targets
+    parts: tuple[int, ...] = ()  # of a row that several inputs are packed into: how many of its values are each one's
+    seed: int = 0  # of the run, mixed into `key` already: for what all rows share, such as disturbed weights
 
     @staticmethod
     def of(
@@ -60,7 +62,9 @@ class Query:
             target = torch.full((len(x),), target, device=x.device)
         row = torch.arange(len(x), device="cpu")
         keys = row if keys is None else keys
-        return Query(x, x, target, mix(torch.full_like(keys, seed), keys), row, len(x), context, None, scorer)
+        return Query(
+            x, x, target, mix(torch.full_like(keys, seed), keys), row, len(x), context, None, scorer, seed=seed
+        )
 
     def __len__(self) -> int:
         return len(self.x)
@@ -88,6 +92,8 @@ class Query:
             context=tuple(_repeat(part, k) for part in self.context),
             scorer=self.scorer,
             twins=self.twins,
+            parts=self.parts,
+            seed=self.seed,
         )
 
     def for_each(self, targets: Targets) -> Query:
@@ -122,6 +128,8 @@ class Query:
             baseline=None if self.baseline is None else self.baseline[index],
             scorer=self.scorer,
             twins=self.twins,
+            parts=self.parts,
+            seed=self.seed,
         )
 
     def split(self, size: int) -> Iterator[Query]:

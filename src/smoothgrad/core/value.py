@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import inspect
 from collections.abc import Iterator
 from typing import Any, ClassVar, final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from smoothgrad.core.kinds import Misfit, fitted, kinds_of, words_for
 from smoothgrad.errors import BadMethod, SmoothGradError
@@ -42,7 +43,9 @@ def _shown(given: object) -> str:
     """What was given, and what to do about the commonest mistakes."""
     if isinstance(given, Tensor):
         return f"a tensor of shape {tuple(given.shape)}; as a baseline, write Given(tensor)"
-    if isinstance(given, type) or (callable(given) and not isinstance(given, Value)):
+    if isinstance(given, nn.Module):
+        return f"the module {type(given).__name__}(...) itself; to name a layer, give its name, as in model.named_modules()"
+    if isinstance(given, type) or inspect.isroutine(given):
         name = getattr(given, "__name__", repr(given))
         return f"{name} itself; call it: {name}()"
     return repr(given)

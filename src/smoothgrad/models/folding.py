@@ -41,13 +41,13 @@ class Folding:
 
 
 def fold_batch_norms(
-    net: nn.Module, *, context: tuple[Tensor, ...] = (), at: str | None = None, linear: bool = True
+    net: nn.Module, *, context: tuple[Tensor, ...] = (), at: tuple[str, ...] = (), linear: bool = True
 ) -> Folding:
     """Fold what can be folded, in `net` itself: a private copy in eval mode.
 
     Args:
         context: the inputs of `net` beside the first; `net` is traced with them.
-        at: a layer whose output must stay what it is. The same holds for layers with hooks.
+        at: layers whose outputs must stay what they are. The same holds for layers with hooks.
         linear: also into linear layers. What follows one may norm another dimension than the one it makes: (N, L, C) has two.
 
     >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU()).eval()
@@ -63,7 +63,7 @@ def fold_batch_norms(
         pairs, opaque = _pairs(net, context)
     except UnsupportedModel as error:
         return Folding(0, norms, str(error))
-    watched = [*_watched(net), *([] if at is None else [net.get_submodule(at)])]
+    watched = [*_watched(net), *(net.get_submodule(name) for name in at)]
     kinds = (_ConvNd, nn.Linear) if linear else (_ConvNd,)
     open_pairs = [
         pair for pair in pairs if isinstance(net.get_submodule(pair.layer), kinds) and _unseen(net, pair, watched)

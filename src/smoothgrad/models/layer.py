@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from typing import final
 
 import torch
 from torch import Tensor, nn
 
-from smoothgrad.core.ask import called
+from smoothgrad.core.ask import called, network_in, views
+from smoothgrad.core.hooks import hooked
 from smoothgrad.errors import BadInput, BadModel, UnknownName, UnsupportedModel, nearest
-from smoothgrad.models.network import Network
 from smoothgrad.models.prepare import Prepared
 
 
@@ -28,9 +28,8 @@ def at(model: nn.Module, layer: str | nn.Module) -> LayerView:
     >>> h.shape, torch.equal(view(h, x), net(x))
     (torch.Size([4, 3]), True)
     """
-    inner = model.net if isinstance(model, Network) else model
-    pairs = inner.preparation.pairs if isinstance(inner, Prepared) else ()
-    inner = inner.net if isinstance(inner, Prepared) else inner
+    inner = network_in(model)
+    pairs = [pair for view in views(model) if isinstance(view, Prepared) for pair in view.preparation.pairs]
     if isinstance(inner, torch.jit.ScriptModule):
         raise UnsupportedModel(
             f"{type(inner).__name__} is scripted or traced: its layers cannot be seen from; pass the plain module"
@@ -81,6 +80,11 @@ class LayerView(nn.Module):
         self.training = model.training
 
     @property
+    def stands_for(self) -> nn.Module:
+        """The model that is seen."""
+        return self.model
+
+    @property
     def asked_as(self) -> str:
         """What errors call it: the network."""
         return called(self.model)
@@ -120,32 +124,8 @@ class LayerView(nn.Module):
         with self._hooked(replace):
             return self.model(x, *context)
 
-    @contextmanager
-    def _hooked(self, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
-        """Lets `change` see and replace the layer's output, and makes sure that there was exactly one."""
-        calls = 0
-
-        def hook(_module: nn.Module, _inputs: object, output: object) -> Tensor:
-            nonlocal calls
-            calls += 1
-            if calls > 1:
-                raise BadModel(
-                    f"layer {self.name!r} runs more than once in one call of the network, so that it has no single output; "
-                    "choose a layer that runs once"
-                )
-            if not isinstance(output, Tensor):
-                raise BadModel(
-                    f"layer {self.name!r} answers a {type(output).__name__}, not one tensor; choose a layer inside or behind it"
-                )
-            return change(output)
-
-        handle = self._layer[0].register_forward_hook(hook)
-        try:
-            yield
-        finally:
-            handle.remove()
-        if not calls:
-            raise BadModel(f"layer {self.name!r} did not run when the network did; choose a layer that it uses")
+    def _hooked(self, change: Callable[[Tensor], Tensor]) -> AbstractContextManager[None]:
+        return hooked(self._layer[0], self.name, change)
 
     def __repr__(self) -> str:
         return f"at({type(self.model).__name__}, {self.name!r})"

@@ -60,6 +60,11 @@ class Network(nn.Module):
         """What `net` answers: scores (N, K), or an object that holds them as `.logits`."""
         return self.net(x, *context)
 
+    @property
+    def stands_for(self) -> nn.Module:
+        """The module inside."""
+        return self.net
+
     def read(self, source: str | Path | PIL.Image.Image | np.ndarray) -> Tensor:
         """A picture as this network takes it: (1, channels, H, W) float32.
 

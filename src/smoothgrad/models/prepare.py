@@ -35,7 +35,7 @@ def prepare(
     precision: Precision = "float32",
     fold: bool = True,
     layout: Layout = "channels_last",
-    at: str | None = None,
+    at: str | tuple[str, ...] | None = None,
     context: tuple[Tensor, ...] = (),
 ) -> Network | Prepared:
     """A copy of a model that answers the same, to rounding, in less time; the model itself is left bit for bit as it is.
@@ -52,7 +52,7 @@ def prepare(
             that, with weights cast once. The output is cast back.
         fold: whether to fold batch norms.
         layout: "channels_last" for convolutions of two and three dimensions, or "contiguous".
-        at: the name of a layer whose output must stay what it is, since it is to be explained.
+        at: the name of a layer, or the names of several, whose outputs must stay what they are, since they are to be explained.
         context: the model's other inputs, where x is given.
 
     Raises:
@@ -68,7 +68,11 @@ def prepare(
     True
     """
     _check_options(precision, layout)
-    return _checked(model, x, context, Wishes(precision, fold, layout, at), _no_weights, _found)
+    return _checked(model, x, context, Wishes(precision, fold, layout, _names(at)), _no_weights, _found)
+
+
+def _names(at: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    return () if at is None else (at,) if isinstance(at, str) else tuple(at)
 
 
 class Known(NamedTuple):
@@ -84,7 +88,7 @@ def borrow(
     known: Known,
     *,
     precision: Precision = "float32",
-    at: str | None = None,
+    at: str | tuple[str, ...] | None = None,
     context: tuple[Tensor, ...] = (),
 ) -> Network | Prepared:
     """As `prepare`, for use at once: weights that are not changed are not copied either, but shared with the model.
@@ -92,7 +96,7 @@ def borrow(
     Of a network whose weights lie in linear layers, hardly any memory is
     taken. What is done to the model's weights afterwards is done to some of the copy's.
     """
-    wishes = Wishes(precision, True, "channels_last", at)
+    wishes = Wishes(precision, True, "channels_last", _names(at))
     return _checked(model, x, context, wishes, _lent_weights, lambda _net, _first: known)
 
 
@@ -135,6 +139,11 @@ class Prepared(nn.Module):
         self._ranks = _ranks(net) if preparation.layout == "channels_last" else ()
 
     @property
+    def stands_for(self) -> nn.Module:
+        """The copy of the network."""
+        return self.net
+
+    @property
     def asked_as(self) -> str:
         """What errors call it: the network."""
         return type(self.net).__name__
@@ -172,7 +181,7 @@ def _check_options(precision: object, layout: object) -> None:
         raise BadOption(f"no layout {layout!r}; {nearest(str(layout), get_args(Layout))}")
 
 
-def _check_net(net: object, precision: str, at: object) -> None:
+def _check_net(net: object, precision: str, at: tuple[object, ...]) -> None:
     if not isinstance(net, nn.Module):
         raise BadModel(f"the model is a {type(net).__name__}; give a torch.nn.Module, or a Network from load(...)")
     if isinstance(net, Prepared):
@@ -180,8 +189,9 @@ def _check_net(net: object, precision: str, at: object) -> None:
     if precision == "bfloat16" and _dtype(net) == torch.float64:
         raise BadMethod("the model is in float64, which is not narrowed; use precision='float32', or model.float()")
     layers = {name for name, _ in net.named_modules(remove_duplicate=False) if name}
-    if at is not None and at not in layers:
-        raise UnknownName(f"the network has no layer {at!r}; {nearest(str(at), layers)}")
+    for name in at:
+        if name not in layers:
+            raise UnknownName(f"the network has no layer {name!r}; {nearest(str(name), layers)}")
 
 
 class Wishes(NamedTuple):
@@ -190,7 +200,7 @@ class Wishes(NamedTuple):
     precision: Precision
     fold: bool
     layout: Layout
-    at: str | None
+    at: tuple[str, ...]
 
 
 def _checked(
@@ -275,6 +285,8 @@ def _copied(net: nn.Module, digest: str, first: Inputs | None, wishes: Wishes, w
     folding = Folding(0, count_batch_norms(twin), closed)
     if wishes.fold and not closed:
         folding = fold_batch_norms(twin, context=(first or ())[1:], at=wishes.at, linear=first is not None)
+        if folding.left and wishes.at:
+            folding = replace(folding, note=_beside_kept(folding.note, wishes.at))
     used = wishes.layout if _ranks(twin) else "contiguous"
     if used == "channels_last":
         _lay_out(twin)
@@ -282,6 +294,12 @@ def _copied(net: nn.Module, digest: str, first: Inputs | None, wishes: Wishes, w
     return Prepared(
         twin, Preparation(folding.folded, folding.left, used, precision, folding.note, folding.pairs), digest
     )
+
+
+def _beside_kept(note: str, at: tuple[str, ...]) -> str:
+    """Why norms were left, where layers were kept as they are: a norm beside one of them could have been folded otherwise."""
+    left, *more = note.split("; ", 1)
+    return "; ".join([f"{left}, or beside a layer that is to be read: {', '.join(map(repr, at))}", *more])
 
 
 def _no_weights(_net: nn.Module) -> dict[int, Any]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from smoothgrad.citations import PAPERS
 from smoothgrad.compare import Comparison, Failure, Row
-from smoothgrad.errors import BadInput
+from smoothgrad.errors import BadInput, BadRecipe
 from smoothgrad.methods import citation
 from smoothgrad.report.pictures import Drawn, Picture, beneath, drawn_row, input_pixels, panel_of, picture, thumbnail
 from smoothgrad.report.repeat import snippet
@@ -218,7 +218,7 @@ def _cells(anchor: str, row: Row, comparison: Comparison, look: Look, *, one_que
             error=drawn and drawn.error,
             no_picture="" if drawn else f"A map of {shape} values has no picture; it is in the result's maps.",
             sure=sure(cell),
-            complete=None if cell.completeness is None else complete(cell.completeness, explained_by([cell])),
+            complete=None if cell.completeness is None else complete(cell.completeness, absorbs=_absorbs(cell)),
             asked=None if one_question else question(cell),
             stopped=_stopped(cell),
             draws=f"{int(cell.draws[0]):,}",
@@ -327,6 +327,14 @@ def _colours(look: Look, made: Sequence[Attribution], more: str = "") -> str:
     return f"{first[:-1]}{more}.{beside}"
 
 
+def _absorbs(result: Attribution) -> bool:
+    """May constants of the network keep a part of what the map should sum to?"""
+    try:
+        return result.method().absorbs
+    except BadRecipe:  # a piece from outside of the package
+        return False
+
+
 def explained_by(made: Sequence[Attribution]) -> str:
     """What the results explain, in a word: the score, or the probability where all of them explain one."""
     kinds = {result.kind for result in made}
@@ -375,7 +383,8 @@ def _reading(look: Look, made: Sequence[Attribution], sections: Sequence[Section
     if any(result.completeness is not None for result in made):
         yield (
             "Complete",
-            "is a path method's map whose sum is the change of the score from the baseline to the input. "
+            "is a map that sums to what its method promises: on a path the change of the score from the baseline to the input, "
+            "which more steps or samples bring nearer as a rule; for relevance the score itself, of which biases keep their part. "
             "A gap under 5 % is what the authors of Integrated Gradients aim at.",
         )
     if made:

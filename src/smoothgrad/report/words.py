@@ -123,30 +123,34 @@ def has_chance(piece: object) -> bool:
     """
     if isinstance(piece, tuple):
         return any(map(has_chance, piece))
-    if isinstance(piece, Baseline | Sampler) and piece.random:
+    if isinstance(piece, Baseline | Sampler | Explainer) and piece.random:
         return True
     return isinstance(piece, Value) and any(has_chance(held) for _, held in fields_of(piece))
 
 
 class Complete(NamedTuple):
-    """Whether a path's map sums to what it should, in words."""
+    """Whether a map sums to what its method promises, in words."""
 
-    holds: bool
-    gap: str  # of the change of score, such as "1.2 %"
+    verdict: str  # "complete", "incomplete", or of relevance "conserved in part"
+    level: str  # the name of its style on the page
+    gap: str  # relative to what is promised, such as "1.2 %"
     meaning: str
 
 
-def complete(completeness: Completeness, explained: str = "score") -> Complete:
-    """The completeness of a result of one row; `explained` is what the result calls its score.
+def complete(completeness: Completeness, *, absorbs: bool = False) -> Complete:
+    """The completeness of a result of one row; of relevance, constants of the network may keep a part.
 
     >>> complete(Completeness(torch.tensor([4.1]), torch.tensor([4.0]))).meaning
-    'The map sums to 4.10; from the baseline to the input the score changes by 4.00.'
+    'The map sums to 4.10, and its method promises 4.00.'
     """
     total, change, error = float(completeness.total[0]), float(completeness.change[0]), float(completeness.error[0])
-    said = f"The map sums to {decimal(total)}; from the baseline to the input the {explained} changes by {decimal(change)}."
     gap = f"{number(100 * error)} %" if math.isfinite(error) else "∞"
+    if absorbs:
+        said = f"The map sums to {decimal(total)} of {decimal(change)}; biases and other constants of the network keep the rest."
+        return Complete("conserved" if error <= COMPLETE else "conserved in part", "deterministic", gap, said)
+    verdict, level = ("complete", "settled") if error <= COMPLETE else ("incomplete", "unsettled")
     return Complete(
-        error <= COMPLETE, gap, said if error <= COMPLETE else f"{said} More steps or samples would narrow the gap."
+        verdict, level, gap, f"The map sums to {decimal(total)}, and its method promises {decimal(change)}."
     )
 
 

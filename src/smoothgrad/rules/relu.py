@@ -22,7 +22,7 @@ from torch.utils.hooks import RemovableHandle
 
 from smoothgrad.core.ask import called
 from smoothgrad.errors import BadMethod, RuleDidNothing, UnsupportedModel
-from smoothgrad.rules.rule import Rule, Watch
+from smoothgrad.rules.rule import Rule, Watch, refuse_closed
 
 Backward = Callable[[Tensor, Tensor], Tensor]  # R above, the plain gradient below -> R below
 
@@ -36,7 +36,7 @@ class ReLURule(Rule):
 
     @contextmanager
     def active(self, model: nn.Module) -> Iterator[Watch]:
-        _see_through(model, self)
+        refuse_closed(model, "ReLUs", self)
         hooks = _Hooks(self)
         try:
             with _OutOfViews():
@@ -244,20 +244,3 @@ class _OutOfViews(TorchFunctionMode):
         copy = view.clone()
         out = func(copy, *rest, **kwargs)
         return view.copy_(copy) if out is copy else out
-
-
-def _see_through(model: nn.Module, rule: Rule) -> None:
-    """The graph does not show what is in scripted, traced or compiled modules: say so, rather than change nothing."""
-    for name, module in model.named_modules():
-        kind = (
-            "scripted or traced"
-            if isinstance(module, torch.jit.ScriptModule)
-            else "compiled"
-            if hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None
-            else None
-        )
-        if kind:
-            raise UnsupportedModel(
-                f"{name or called(model)} is {kind}: {rule!r} cannot see its ReLUs; pass the plain module "
-                "(for torch.compile: model._orig_mod; for model.compile(): a copy that was not compiled)"
-            )

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import final
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smoothgrad.core import noise as numbers
@@ -22,6 +21,7 @@ from smoothgrad.core.schedule import Schedule
 from smoothgrad.core.value import Data, Value
 from smoothgrad.errors import BadBaseline, BadMethod
 from smoothgrad.samplers.cloud import Unit, check_range, extremes, scale
+from smoothgrad.samplers.scale_space import blur
 
 
 class Baseline(Value, ABC):
@@ -51,7 +51,7 @@ class Baseline(Value, ABC):
 @final
 @dataclass(frozen=True, repr=False)
 class Constant(Baseline):
-    """The same value everywhere, in the units of the input; or one value per channel."""
+    """The same value everywhere, in the units of the input; or one value per channel, or for each of several inputs."""
 
     value: float | Sequence[float] = 0.0
 
@@ -66,7 +66,13 @@ class Constant(Baseline):
 
     def of(self, model: nn.Module, query: Query, schedule: Schedule) -> Tensor:
         value = torch.as_tensor(self.value, dtype=query.x.dtype, device=query.x.device)
-        if value.ndim:
+        if value.ndim and query.parts:
+            if len(value) != len(query.parts):
+                raise BadBaseline(
+                    f"{self!r} has {len(value)} values for {len(query.parts)} inputs; give one value, or one for each input"
+                )
+            value = torch.cat([one.expand(size) for one, size in zip(value, query.parts, strict=True)])
+        elif value.ndim:
             channels = query.shape[0] if query.shape else 0
             if len(value) != channels:
                 raise BadBaseline(
@@ -89,19 +95,25 @@ class Zero(Baseline):
 @final
 @dataclass(frozen=True, repr=False)
 class White(Baseline):
-    """The largest value of each channel of each row: the nearest to white that the row shows, whatever its units."""
+    """The largest value of each channel of each row: the nearest to white that the row shows, whatever its units.
+
+    Of several inputs, the largest value of each.
+    """
 
     def of(self, model: nn.Module, query: Query, schedule: Schedule) -> Tensor:
-        return _one(extremes(query.origin, "channel")[1].expand(query.x.shape))
+        return _one(extremes(query.origin, "channel", query.parts)[1].expand(query.x.shape))
 
 
 @final
 @dataclass(frozen=True, repr=False)
 class Black(Baseline):
-    """The smallest value of each channel of each row: the nearest to black that the row shows, whatever its units."""
+    """The smallest value of each channel of each row: the nearest to black that the row shows, whatever its units.
+
+    Of several inputs, the smallest value of each.
+    """
 
     def of(self, model: nn.Module, query: Query, schedule: Schedule) -> Tensor:
-        return _one(extremes(query.origin, "channel")[0].expand(query.x.shape))
+        return _one(extremes(query.origin, "channel", query.parts)[0].expand(query.x.shape))
 
 
 @final
@@ -133,7 +145,7 @@ class Noise(Baseline):
 
     def of(self, model: nn.Module, query: Query, schedule: Schedule) -> Tensor:
         e = numbers.normal(numbers.salted(query.key, "baseline"), range(self.samples), query.shape).to(query.x)
-        low, high = extremes(query.origin, self.unit)
+        low, high = extremes(query.origin, self.unit, query.parts)
         middle = (low + high) / 2
         return (middle + scale(query, self.noise, self.unit) * e).movedim(0, 1)  # (B, N, *S) -> (N, B, *S)
 
@@ -153,19 +165,18 @@ class Blurred(Baseline):
     def of(self, model: nn.Module, query: Query, schedule: Schedule) -> Tensor:
         if len(query.shape) not in (2, 3):
             raise BadBaseline(
-                f"Blurred needs rows (C, H, W) or (C, T), got rows of shape {tuple(query.shape)}; use Zero(), Constant(...) or "
-                "FromData(...)"
+                f"Blurred needs rows (C, H, W) or (C, T), got {_rows_in(query)}; use Zero(), Constant(...) or FromData(...)"
             )
-        blurred = query.x
-        for dim in range(2, query.x.ndim):
-            blurred = _blur(blurred, self.sigma, dim)
-        return _one(blurred)
+        return _one(blur(query.x, self.sigma).rows)
 
 
 @final
 @dataclass(frozen=True, repr=False)
 class Given(Baseline):
-    """Your own: rows of shape S (for every input), (1, *S), or (N, *S) (one for each input)."""
+    """Your own: rows of shape S (for every input), (1, *S), or (N, *S) (one for each input).
+
+    Of several inputs that are explained together, packed into rows: `Given(pack((a, b)))`.
+    """
 
     rows: Tensor | Data
 
@@ -180,7 +191,7 @@ class Given(Baseline):
         if rows.shape[1:] != query.shape or len(rows) not in (1, query.inputs):
             raise BadBaseline(
                 f"baseline has shape {tuple(_tensor(self.rows).shape)}, the {query.inputs} input rows have shape "
-                f"{tuple(query.shape)} each; pass one row, or one per input"
+                f"{tuple(query.shape)} each; pass one row, or one per input{_packed_first(query)}"
             )
         # By the input's number, not its place: samplers around the path repeat rows, and finished ones leave.
         return _one(rows.expand(query.x.shape) if len(rows) == 1 else rows[query.row.to(rows.device)])
@@ -242,7 +253,7 @@ class Adversarial(Baseline):
     def of(self, model: nn.Module, query: Query, schedule: Schedule) -> Tensor:
         now, other = self._classes(model, query, schedule)
         asked = replace(query, target=torch.stack([now, other], 1), scorer=_rise)
-        low, high = extremes(query.origin, "range")
+        low, high = extremes(query.origin, "range", query.parts)
         radius = self.radius * (high - low)
         x = query.x
         for _ in range(self.steps):
@@ -322,9 +333,17 @@ def check_data(data: Tensor, query: Query) -> Tensor:
     if data.shape[1:] != query.shape or not len(data):
         raise BadBaseline(
             f"the data has shape {tuple(data.shape)}, input rows have shape {tuple(query.shape)}; pass data of shape "
-            f"(M, {', '.join(map(str, query.shape))})"
+            f"(M, {', '.join(map(str, query.shape))}){_packed_first(query)}"
         )
     return data
+
+
+def _packed_first(query: Query) -> str:
+    return ", packed from the inputs by pack((a, b))" if query.parts else ""
+
+
+def _rows_in(query: Query) -> str:
+    return f"{len(query.parts)} inputs packed into rows" if query.parts else f"rows of shape {tuple(query.shape)}"
 
 
 def choose(data: Tensor, keys: Tensor, draws: range) -> Tensor:
@@ -340,21 +359,6 @@ def _rise(output: Tensor, classes: Tensor) -> Tensor:
 
 def _one(rows: Tensor) -> Tensor:
     return rows[:, None]  # (N, *S) -> (N, 1, *S)
-
-
-def _blur(rows: Tensor, sigma: float, dim: int) -> Tensor:
-    """A Gaussian blur along one dimension, edges reflected. The kernel is cut at 4 sigma."""
-    size = rows.shape[dim]
-    reach = math.ceil(4 * sigma)
-    offsets = torch.arange(-reach, reach + 1, dtype=rows.dtype, device=rows.device)
-    kernel = (-(offsets**2) / (2 * sigma**2)).exp()
-    # Reflection by index, as often as needed: torch's own padding refuses reaches beyond the picture.
-    index = torch.arange(-reach, size + reach, device=rows.device) % (2 * size)
-    index = torch.minimum(index, 2 * size - 1 - index)
-    lines = rows.movedim(dim, -1)
-    padded = lines[..., index].flatten(0, -2)[:, None]  # (lines, 1, size + 2 reach)
-    blurred = F.conv1d(padded, (kernel / kernel.sum())[None, None])
-    return blurred.view(lines.shape).movedim(-1, dim)
 
 
 def _as_data(rows: object, baseline: Baseline) -> Data:

@@ -2,14 +2,17 @@
 
 `noise` is the standard deviation of what is added, so that Gaussian, Uniform and Laplace of equal noise have equal variance.
 In unit "range" it is a fraction of max - min over each row of the input being explained (Smilkov et al. 2017), in unit
-"channel" of max - min over each channel of each row, and in unit "absolute" it is in the units of the input itself.
+"channel" of max - min over each channel of each row, and in unit "absolute" it is in the units of the input itself. Of several
+inputs that are explained together, "range" and "channel" both mean max - min over each input of each row.
 """
 
 from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from bisect import bisect
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal, TypeAlias, final, get_args
 
 import torch
@@ -167,7 +170,7 @@ class SaltAndPepper(Sampler):
 
     def draw(self, query: Query, draws: range) -> Draw:
         u = numbers.uniform(query.key, draws, query.shape, query.x.device)
-        low, high = extremes(query.origin, "range")
+        low, high = extremes(query.origin, "range", query.parts)
         points = query.x.expand(u.shape)
         points = torch.where(u < self.noise, high, points)
         return _equal(torch.where(u < self.noise / 2, low, points))
@@ -231,8 +234,16 @@ class Roots(Sampler):
 # --- scales -------------------------------------------------------------------------------------------------------------
 
 
-def extremes(rows: Tensor, unit: Unit) -> tuple[Tensor, Tensor]:
-    """Smallest and largest value of each row, or of each channel of each row, shaped to broadcast against the rows."""
+def extremes(rows: Tensor, unit: Unit, parts: tuple[int, ...] = ()) -> tuple[Tensor, Tensor]:
+    """Smallest and largest value of each row, or of each channel of each row, shaped to broadcast against the rows.
+
+    Of packed rows (N, D) with `parts`: of each part of each row, at each of its values (N, D).
+    """
+    if parts:
+        split = rows.split(list(parts), 1)
+        low = torch.cat([part.amin(1, keepdim=True).expand_as(part) for part in split], 1)
+        high = torch.cat([part.amax(1, keepdim=True).expand_as(part) for part in split], 1)
+        return low, high
     start = 2 if unit == "channel" and rows.ndim > 2 else 1  # (N, C, ...): over what follows the channel
     flat = rows.flatten(start)
     shape = (*flat.shape[:-1], *([1] * (rows.ndim - start)))
@@ -243,7 +254,7 @@ def scale(query: Query, noise: float, unit: Unit) -> Tensor | float:
     """The standard deviation of the noise, in units of the input: a number, or one per row or channel."""
     if unit == "absolute":
         return noise
-    low, high = extremes(query.origin, unit)
+    low, high = extremes(query.origin, unit, query.parts)
     return noise * (high - low)
 
 
@@ -251,13 +262,18 @@ def check_range(query: Query, noise: float, unit: Unit) -> None:
     """Noise relative to the range of a constant row would be no noise at all: raises `BadNoise`."""
     if unit == "absolute" or noise == 0:
         return
-    low, high = extremes(query.origin, "range")
-    constant = (low == high).flatten().nonzero().flatten().tolist()
+    low, high = extremes(query.origin, "range", query.parts)
+    constant = (low == high).flatten(1).nonzero().tolist()
     if constant:
-        row, value = int(query.row[constant[0]]), float(query.origin[constant[0]].flatten()[0])
+        place, first = constant[0]
+        row, value = int(query.row[place]), float(query.origin[place].flatten()[first])
+        where, instead = "", 'give noise in the units of the input: unit="absolute"'
+        if query.parts:
+            part = bisect(list(accumulate(query.parts)), first)
+            where, instead = f" in x[{part}]", f"{instead}, or pass x[{part}] as context, which is not disturbed"
         raise BadNoise(
-            f"row {row} of {query.inputs} is constant (every value is {value:g}), so that noise={noise:g} of its range is "
-            'no noise; give noise in the units of the input: unit="absolute"'
+            f"row {row} of {query.inputs} is constant{where} (every value is {value:g}), so that noise={noise:g} of its range is "
+            f"no noise; {instead}"
         )
 
 

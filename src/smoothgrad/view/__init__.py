@@ -7,6 +7,7 @@
     panels.py      what a figure can show: pictures, maps, features, signals
     sheet.py       a page measured in inches, and text that fits
     figure.py      panels in a grid, with their scales
+    screen.py      a figure before a person's eyes
 
 Import from these modules; none of them imports matplotlib or Pillow before it has something to show.
 """

@@ -1,26 +1,18 @@
-"""The methods of the papers, as named compositions of a few pieces.
-
-To add one: a function here, a row in `METHODS`, a truth test; see docs/add-a-method.md.
-"""
+"""Gradients, plain, smoothed, along paths, and under rules for rectifiers."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
 from torch import Tensor
 
-from smoothgrad.citations import PAPERS, Paper
 from smoothgrad.core.explainer import Explainer
 from smoothgrad.core.reduce import SquareMean, Variance
 from smoothgrad.core.sampler import Until
-from smoothgrad.core.value import Data, Value, fields_of
+from smoothgrad.core.value import Data
 from smoothgrad.errors import BadMethod
 from smoothgrad.explainers.finish import TimesInput
 from smoothgrad.explainers.gradient import Gradient
 from smoothgrad.explainers.refined import Refined
+from smoothgrad.methods.method import Method
 from smoothgrad.rules.relu import Deconv, Guided, Rectified
 from smoothgrad.rules.rule import Plain, Rule
 from smoothgrad.samplers.baseline import Baseline, Zero
@@ -236,39 +228,7 @@ def rectgrad(q: float = 98.0) -> Explainer:
     return Gradient(Rectified(q)).then(TimesInput())
 
 
-@dataclass(frozen=True)
-class Method:
-    """A row of the table of methods."""
-
-    make: Callable[..., Explainer]
-    formula: str
-    papers: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        return self.make.__name__
-
-    @property
-    def summary(self) -> str:
-        """The first sentence of its docstring, before the formula."""
-        return (self.make.__doc__ or "").partition(":  ")[0].partition(".\n")[0].strip()
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """Its arguments that have no default."""
-        parameters = inspect.signature(self.make).parameters.values()
-        return tuple(p.name for p in parameters if p.default is inspect.Parameter.empty)
-
-    @property
-    def citations(self) -> tuple[Paper, ...]:
-        return tuple(PAPERS[key] for key in self.papers)
-
-
-def _table(*methods: Method) -> dict[str, Method]:
-    return {method.name: method for method in methods}
-
-
-METHODS: dict[str, Method] = _table(
+ROWS: tuple[Method, ...] = (
     Method(gradient, "∂s(x)/∂x", ("simonyan2013",)),
     Method(input_x_gradient, "x · ∂s(x)/∂x", ("shrikumar2016",)),
     Method(smoothgrad, "E[∂s(x+ε)/∂x],  ε ~ N(0, σ²)", ("smilkov2017",)),
@@ -287,63 +247,8 @@ METHODS: dict[str, Method] = _table(
     Method(rectgrad, "R↓ = R↑ · [a·R↑ > t_q] at each ReLU, then · x", ("kim2019",)),
 )
 
-
-def named(method: Explainer) -> str:
-    """The method by the name that a person would give it, where it has one; else its recipe.
-
-    >>> from smoothgrad import Gaussian
-    >>> named(Gradient().over(Gaussian(noise=0.15, samples=50)))
-    'smoothgrad(noise=0.15, samples=50)'
-    >>> named(gradient().over(Gaussian(noise=0.1, samples=8, unit="absolute"), Variance()))
-    "vargrad(noise=0.1, samples=8, unit='absolute')"
-    """
-    held = _held(method)
-    for entry in reversed(METHODS.values()):  # guided_backprop() before gradient(rule=Guided())
-        parameters = inspect.signature(entry.make).parameters.values()
-        given = {p.name: held[p.name] for p in parameters if p.name in held}
-        if "tolerance" in given:
-            given.pop("steps", None)  # one or the other
-        try:
-            found = entry.make(**given)
-        except (BadMethod, TypeError):  # these fields do not make such a method
-            continue
-        if found == method:
-            said = [f"{name}={value!r}" for name, value in given.items() if _needed(entry, given, name, method)]
-            return f"{entry.name}({', '.join(said)})"
-    return repr(method)
-
-
-def _held(piece: Any) -> dict[str, Any]:
-    """Every field inside a method by its name; the outermost of a name."""
-    held: dict[str, Any] = {}
-    for field, value in fields_of(piece) if isinstance(piece, Value) else ():
-        held = {**_held(value), **held}
-        held[field.name] = value
-    return held
-
-
-def _needed(entry: Method, given: dict[str, Any], name: str, method: Explainer) -> bool:
-    """Is the argument to be written out? Numbers always are: defaults may change one day."""
-    if isinstance(given[name], int | float) and not isinstance(given[name], bool):
-        return True
-    try:
-        return entry.make(**{other: value for other, value in given.items() if other != name}) != method
-    except (BadMethod, TypeError):
-        return True
-
-
-def citation(method: Explainer) -> str:
-    """BibTeX for the pieces that a method is made of.
-
-    >>> print(citation(smoothgrad()).splitlines()[0])
-    @article{simonyan2013,
-    """
-    keys = dict.fromkeys(_papers(method))
-    return "\n\n".join(PAPERS[key].bibtex(key) for key in keys)
-
-
 # Which papers each piece stands for, wherever it is used.
-_PIECES: dict[str, tuple[str, ...]] = {
+PIECES: dict[str, tuple[str, ...]] = {
     "Gradient": ("simonyan2013",),
     "Guided": ("springenberg2014",),
     "Deconv": ("zeiler2013",),
@@ -357,16 +262,3 @@ _PIECES: dict[str, tuple[str, ...]] = {
     "DataPaths": ("erion2019",),
     "Roots": ("goh2021",),
 }
-# And each way in which a cloud's draws are spread.
-_SAMPLINGS: dict[str, tuple[str, ...]] = {
-    "antithetic": ("hammersley1956",),
-    "sobol": ("sobol1967", "owen1997"),
-    "stratified": ("mckay1979",),
-}
-
-
-def _papers(piece: Any) -> list[str]:
-    keys = [*_PIECES.get(type(piece).__name__, ()), *_SAMPLINGS.get(getattr(piece, "sampling", ""), ())]
-    for part in getattr(piece, "__dataclass_fields__", {}):
-        keys = [*_papers(getattr(piece, part)), *keys] if part == "inner" else [*keys, *_papers(getattr(piece, part))]
-    return keys

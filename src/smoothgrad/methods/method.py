@@ -1,0 +1,45 @@
+"""A row of the table of methods."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from smoothgrad.citations import PAPERS, Paper
+from smoothgrad.core.explainer import Explainer
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row of the table of methods."""
+
+    make: Callable[..., Explainer]
+    formula: str
+    papers: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return self.make.__name__
+
+    @property
+    def summary(self) -> str:
+        """The first sentence of its docstring, before the formula."""
+        return (self.make.__doc__ or "").partition(":  ")[0].partition(".\n")[0].strip()
+
+    @property
+    def family(self) -> str:
+        """What the methods of its file have in common, in a few words."""
+        module = inspect.getmodule(self.make)
+        first = ((module and module.__doc__) or "").partition("\n")[0]
+        return first.partition(":")[0].partition(",")[0].rstrip(".")
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Its arguments that have no default."""
+        parameters = inspect.signature(self.make).parameters.values()
+        return tuple(p.name for p in parameters if p.default is inspect.Parameter.empty)
+
+    @property
+    def citations(self) -> tuple[Paper, ...]:
+        return tuple(PAPERS[key] for key in self.papers)
