@@ -195,7 +195,12 @@ class _Builder:
             bound = signature.bind(*args, **named)
         except TypeError as error:
             takes = ", ".join(signature.parameters) or "nothing"
-            raise BadRecipe(f"cannot make {name}, which takes {takes}: {error}") from error
+            rows = (
+                '; data is rows of background, on the command line a folder of pictures: data="FOLDER"'
+                if "'data'" in str(error)
+                else ""
+            )
+            raise BadRecipe(f"cannot make {name}, which takes {takes}: {error}{rows}") from error
         for parameter in TENSORS & bound.arguments.keys():
             bound.arguments[parameter] = self._tensor(name, bound.arguments[parameter])
         return make(*bound.args, **bound.kwargs)

@@ -172,6 +172,23 @@ def test_relevance_that_biases_keep_is_no_failure() -> None:
     assert not sg.deep_lift().absorbs
 
 
+def test_relevance_that_hardly_arrives_is_said_so() -> None:
+    found = complete(sg.Completeness(torch.tensor([0.001]), torch.tensor([4.0])), absorbs=True)
+    assert (found.verdict, found.level) == ("hardly conserved", "unsettled")
+
+
+def test_a_map_on_a_pedestal_is_not_settled_by_its_size() -> None:
+    """As RISE's: the level hides how little of the pattern is known."""
+    net = sg.load("digits")
+    plain = sg.explain(net, net.samples(1), method=sg.smoothgrad(samples=8))
+    raised = replace(plain, maps=plain.maps + 100, reproducibility=torch.tensor([0.1]))
+    assert float(raised.relative_error) < 0.02  # type: ignore[arg-type]
+    assert sure(raised).level == "mostly chance"
+    assert "another pattern" in sure(raised).meaning
+    agreeing = replace(raised, reproducibility=torch.tensor([0.95]))
+    assert sure(agreeing).level == "settled"
+
+
 def test_noise_on_weights_is_chance() -> None:
     assert has_chance(sg.noisegrad())
     assert has_chance(sg.Xrai(sg.noisegrad()))

@@ -48,6 +48,8 @@ def _shown(given: object) -> str:
     if isinstance(given, type) or inspect.isroutine(given):
         name = getattr(given, "__name__", repr(given))
         return f"{name} itself; call it: {name}()"
+    if isinstance(given, tuple | list) and any(isinstance(part, Tensor) for part in given):
+        return f"{len(given)} tensors; several inputs that are explained together go into one: pack((a, b))"
     return repr(given)
 
 

@@ -17,6 +17,8 @@ from smoothgrad.view.scales import number
 
 SETTLED = 0.1  # the relative error that `Until` aims at
 CORRELATES = "a fresh seed would correlate"
+PEDESTAL = 0.3  # by how much the agreement must fall short of what the error promises, to decide
+HARDLY = 0.5  # a gap from which relevance is hardly that of the score any more
 COMPLETE = 0.05  # Sundararajan et al. 2017 aim at a gap under 5 %
 
 
@@ -59,7 +61,7 @@ def sure(result: Attribution) -> Sure:
     if result.relative_error is not None:
         found = of_error(float(result.relative_error[0]), int(result.draws[0]))
         again = math.nan if result.reproducibility is None else float(result.reproducibility[0])
-        return found if math.isnan(again) else found._replace(agreement=again, measured=CORRELATES)
+        return found if math.isnan(again) else _with_agreement(found, again, int(result.draws[0]))
     method = method_of(result)
     if method is None:
         return Sure("unknown", "", None, "This method does not tell how large a part chance has in its map.")
@@ -67,6 +69,25 @@ def sure(result: Attribution) -> Sure:
         reason = "it is made of one draw" if int(result.draws[0]) == 1 else "this method does not tell it"
         return Sure("unknown", "", None, f"Chance has a part in this map. How large a part is not known: {reason}.")
     return Sure("deterministic", "", None, "No randomness is involved: every seed gives this map.")
+
+
+def _with_agreement(found: Sure, again: float, draws: int) -> Sure:
+    """What a fresh seed would do is known. A map on a pedestal, such as RISE's, has a small error beside its size, and yet another
+    pattern with every seed: then the agreement decides.
+
+    >>> _with_agreement(of_error(0.05, draws=50), 0.1, draws=50).level
+    'mostly chance'
+    """
+    found, worse = found._replace(agreement=again, measured=CORRELATES), of_error(math.sqrt(1 - again), draws)
+    expected = of_error(float(found.error), draws).agreement if _is_number(found.error) else None
+    if expected is None or again >= expected - PEDESTAL:
+        return found
+    meaning = "Another seed would give another pattern: the error is small only beside the level that the whole map stands on."
+    return found._replace(level=worse.level, meaning=meaning)
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).isdigit()
 
 
 def method_of(result: Attribution) -> Explainer | None:
@@ -147,6 +168,8 @@ def complete(completeness: Completeness, *, absorbs: bool = False) -> Complete:
     gap = f"{number(100 * error)} %" if math.isfinite(error) else "∞"
     if absorbs:
         said = f"The map sums to {decimal(total)} of {decimal(change)}; biases and other constants of the network keep the rest."
+        if error > HARDLY:
+            return Complete("hardly conserved", "unsettled", gap, said)
         return Complete("conserved" if error <= COMPLETE else "conserved in part", "deterministic", gap, said)
     verdict, level = ("complete", "settled") if error <= COMPLETE else ("incomplete", "unsettled")
     return Complete(
