@@ -39,7 +39,8 @@ def deep_shap(data: Tensor | Data, samples: int | Until = 200, *, rule: Multipli
     """DeepLIFT averaged over baselines from the data:  E_b[ (x - b) * m(x, b) ],  b ~ data.
 
     `data` (M, *S): rows that baselines are drawn from. Map (N, *S), signed, in units of the score, with its standard error; sums to
-    s(x) minus the mean score of the baselines that were drawn. An approximation of Shapley values. Lundberg and Lee 2017.
+    s(x) minus the mean score of the baselines that were drawn, which no `completeness` checks. An approximation of Shapley
+    values. Lundberg and Lee 2017.
 
     >>> import torch
     >>> deep_shap(torch.zeros(10, 3), samples=20).passes
