@@ -1,7 +1,8 @@
-"""Rows of the user's data as points."""
+"""Rows of the user's data as points, and as where paths begin."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import final
 
@@ -16,18 +17,20 @@ from smoothgrad.samplers.baseline import FromData, check_data, choose
 from smoothgrad.samplers.cloud import check_samples
 
 
-@final
-@dataclass(frozen=True, repr=False)
-class DataPoints(Sampler):
-    """b_k with direction x - b_k: b_k a row of the data (M, *S), at random by the input's key, with replacement.
+class ByData(Sampler):
+    """Draws that each take a row b_k of the data (M, *S), at random by the input's key, with replacement; direction x - b_k.
 
-    Draws are independent of each other, so that the standard error is exact.
+    They are independent of each other, so that the standard error is exact.
     """
 
     data: Tensor | Data
-    samples: int | Until = 200
+    samples: int | Until
 
     directed = True
+
+    @abstractmethod
+    def between(self, start: Tensor, query: Query, draws: range) -> Tensor:
+        """The points (k, N, *S) on the way from b_k, the `start`, to x."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -42,9 +45,25 @@ class DataPoints(Sampler):
         check_data(self._rows(), query)
 
     def draw(self, query: Query, draws: range) -> Draw:
-        points = choose(self._rows(), numbers.salted(query.key, "data"), draws).to(query.x)
-        return Draw(points, torch.ones(len(draws), dtype=torch.float64, device="cpu"), query.x - points)
+        start = choose(self._rows(), numbers.salted(query.key, "data"), draws).to(query.x)
+        weight = torch.ones(len(draws), dtype=torch.float64, device="cpu")
+        return Draw(self.between(start, query, draws), weight, query.x - start)
 
     def _rows(self) -> Tensor:
         assert isinstance(self.data, Data), "__post_init__ wraps it"
         return self.data.tensor
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class DataPoints(ByData):
+    """b_k with direction x - b_k: b_k a row of the data (M, *S), at random by the input's key, with replacement.
+
+    Draws are independent of each other, so that the standard error is exact.
+    """
+
+    data: Tensor | Data
+    samples: int | Until = 200
+
+    def between(self, start: Tensor, query: Query, draws: range) -> Tensor:
+        return start

@@ -16,8 +16,9 @@ from smoothgrad.core.sampler import Draw, Sampler, Until
 from smoothgrad.core.schedule import Schedule
 from smoothgrad.core.value import Data
 from smoothgrad.errors import BadMethod, NonFinite
-from smoothgrad.samplers.baseline import Baseline, FromData, Zero, check_data, choose
-from smoothgrad.samplers.cloud import Gaussian, check_samples
+from smoothgrad.samplers.baseline import Baseline, Zero
+from smoothgrad.samplers.cloud import Gaussian
+from smoothgrad.samplers.data import ByData
 from smoothgrad.samplers.quadrature import Quadrature, check, nodes_and_weights
 
 GOLDEN = (5**0.5 - 1) / 2  # multiples of it, modulo 1, fill [0, 1] evenly, whenever one stops
@@ -148,7 +149,7 @@ class NoisyPath(Sampler):
 
 @final
 @dataclass(frozen=True, repr=False)
-class DataPaths(Sampler):
+class DataPaths(ByData):
     """b_k + u_k (x - b_k) with direction x - b_k: b_k a random row of the data, u_k uniform (Erion et al. 2019).
 
     Expected Gradients' paths. Draws are independent of each other, so that the standard error is exact.
@@ -157,31 +158,9 @@ class DataPaths(Sampler):
     data: Tensor | Data
     samples: int | Until = 200
 
-    directed = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        object.__setattr__(self, "data", FromData(self.data).data)
-        check_samples(self, self.samples)
-
-    @property
-    def count(self) -> int | Until:
-        return self.samples
-
-    def check(self, query: Query) -> None:
-        check_data(self._rows(), query)
-
-    def draw(self, query: Query, draws: range) -> Draw:
-        start = choose(self._rows(), numbers.salted(query.key, "data"), draws).to(query.x)
+    def between(self, start: Tensor, query: Query, draws: range) -> Tensor:
         u = numbers.uniform(numbers.salted(query.key, "place"), draws, torch.Size([]))  # (k, N)
-        direction = query.x - start
-        return Draw(
-            start + _column(u, query) * direction, torch.ones(len(draws), dtype=torch.float64, device="cpu"), direction
-        )
-
-    def _rows(self) -> Tensor:
-        assert isinstance(self.data, Data), "__post_init__ wraps it"
-        return self.data.tensor
+        return start + _column(u, query) * (query.x - start)
 
 
 def _based(baseline: Baseline, model: nn.Module, query: Query, schedule: Schedule) -> Query:
