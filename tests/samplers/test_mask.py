@@ -19,7 +19,7 @@ from smoothgrad.core.query import Query
 from smoothgrad.core.schedule import Schedule
 from smoothgrad.errors import BadMethod
 from smoothgrad.explainers.score import PointScore
-from smoothgrad.samplers.mask import Masks, starts
+from smoothgrad.samplers.mask import Masks
 
 X = torch.rand(4, 2, 7, 9, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 QUERY = Query.of(X, 0, seed=3)
@@ -120,8 +120,8 @@ def test_what_a_mask_keeps_is_of_the_picture_and_the_rest_of_the_baseline() -> N
 
 
 def test_without_its_preparation_it_does_not_draw() -> None:
-    with pytest.raises(BadMethod, match="prepare"):
-        starts(QUERY, [0])
+    with pytest.raises(BadMethod, match=r"only from a query that its prepare\(\) has given a baseline"):
+        SMALL.draw(QUERY, range(1))
 
 
 # --- RISE of a linear score, in closed form ----------------------------------------------------------------------------

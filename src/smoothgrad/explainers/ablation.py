@@ -16,8 +16,7 @@ from smoothgrad.core.query import Query
 from smoothgrad.core.schedule import Schedule
 from smoothgrad.explainers.parts import Found, Grid, Parts
 from smoothgrad.explainers.score import finite_scores
-from smoothgrad.samplers.baseline import Baseline, Zero
-from smoothgrad.samplers.mask import based, starts
+from smoothgrad.samplers.baseline import Baseline, Zero, based, starts
 
 
 @final

@@ -20,8 +20,7 @@ from smoothgrad.errors import BadMethod
 from smoothgrad.explainers.cam import weighed
 from smoothgrad.explainers.layers import Layer, check_rows
 from smoothgrad.explainers.score import finite_scores
-from smoothgrad.samplers.baseline import Baseline, Zero
-from smoothgrad.samplers.mask import based, starts
+from smoothgrad.samplers.baseline import Baseline, Zero, based, starts
 
 MOST = 2048  # channels: as many as the last layer of the widest networks in use has
 

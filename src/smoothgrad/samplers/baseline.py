@@ -328,6 +328,20 @@ class Several(Baseline):
 # --- shared ----------------------------------------------------------------------------------------------------------------
 
 
+def based(baseline: Baseline, model: nn.Module, query: Query, schedule: Schedule) -> Query:
+    """The query with its baselines, found if they are not yet."""
+    if query.baseline is not None:
+        return query
+    return query.with_baseline(baseline.of(model, query, schedule))
+
+
+def starts(query: Query, which: list[int]) -> Tensor:
+    """The baseline of each draw: (N, B, *S) to (k, N, *S)."""
+    if query.baseline is None:
+        raise BadMethod("points are drawn only from a query that its prepare() has given a baseline")
+    return query.baseline[:, which].movedim(1, 0)
+
+
 def check_data(data: Tensor, query: Query) -> Tensor:
     """Background data must hold rows of the inputs' shape: raises `BadBaseline`."""
     if data.shape[1:] != query.shape or not len(data):

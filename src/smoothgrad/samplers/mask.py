@@ -15,7 +15,7 @@ from smoothgrad.core.query import Query
 from smoothgrad.core.sampler import Draw, Sampler, Until
 from smoothgrad.core.schedule import Schedule
 from smoothgrad.errors import BadMethod
-from smoothgrad.samplers.baseline import Baseline, Zero
+from smoothgrad.samplers.baseline import Baseline, Zero, based, starts
 from smoothgrad.samplers.cloud import check_samples
 
 
@@ -121,20 +121,3 @@ def check_maps(sampler: Sampler, model: nn.Module, query: Query) -> None:
             f"shape {tuple(query.shape)} that are none, such as words: take Ablation(Labelled(torch.arange(words)[:, None])), "
             "or a gradient method"
         )
-
-
-# --- baselines, for whoever replaces parts of a row -----------------------------------------------------------------------
-
-
-def based(baseline: Baseline, model: nn.Module, query: Query, schedule: Schedule) -> Query:
-    """The query with its baselines, found if they are not yet."""
-    if query.baseline is not None:
-        return query
-    return query.with_baseline(baseline.of(model, query, schedule))
-
-
-def starts(query: Query, which: list[int]) -> Tensor:
-    """The baseline of each draw: (N, B, *S) to (k, N, *S)."""
-    if query.baseline is None:
-        raise BadMethod("masks are drawn only for a query that prepare() has given a baseline")
-    return query.baseline[:, which].movedim(1, 0)

@@ -16,7 +16,7 @@ from smoothgrad.core.sampler import Draw, Sampler, Until
 from smoothgrad.core.schedule import Schedule
 from smoothgrad.core.value import Data
 from smoothgrad.errors import BadMethod, NonFinite
-from smoothgrad.samplers.baseline import Baseline, Zero
+from smoothgrad.samplers.baseline import Baseline, Zero, based, starts
 from smoothgrad.samplers.cloud import Gaussian
 from smoothgrad.samplers.data import ByData
 from smoothgrad.samplers.quadrature import Quadrature, check, nodes_and_weights
@@ -56,12 +56,12 @@ class StraightPath(Sampler):
         self.baseline.check(query)
 
     def prepare(self, model: nn.Module, query: Query, schedule: Schedule) -> Query:
-        return _based(self.baseline, model, query, schedule)
+        return based(self.baseline, model, query, schedule)
 
     def draw(self, query: Query, draws: range) -> Draw:
         nodes, weights = nodes_and_weights(self.quadrature, self.steps)
         node = torch.tensor([draw % self.steps for draw in draws], device="cpu")
-        start = _starts(query, [draw // self.steps for draw in draws])
+        start = starts(query, [draw // self.steps for draw in draws])
         direction = query.x - start
         return Draw(start + _column(nodes[node], query) * direction, weights[node] / self.baseline.each, direction)
 
@@ -69,8 +69,8 @@ class StraightPath(Sampler):
         """score(x) - score(b), the mean over baselines: what the exact integral sums to."""
         query = self.prepare(model, query, schedule)
         assert query.baseline is not None, "prepare has just set it"
-        starts = torch.stack([scores(model, query.with_x(start), schedule) for start in query.baseline.unbind(1)])
-        change = scores(model, query, schedule) - starts.mean(0)
+        there = torch.stack([scores(model, query.with_x(start), schedule) for start in query.baseline.unbind(1)])
+        change = scores(model, query, schedule) - there.mean(0)
         if not change.isfinite().all():
             row = int(query.row[(~change.isfinite()).nonzero()[0, 0].cpu()])
             raise NonFinite(
@@ -128,7 +128,7 @@ class NoisyPath(Sampler):
         self.baseline.check(query)
 
     def prepare(self, model: nn.Module, query: Query, schedule: Schedule) -> Query:
-        return _based(self.baseline, model, query, schedule)
+        return based(self.baseline, model, query, schedule)
 
     def draw(self, query: Query, draws: range) -> Draw:
         ends, weight, _ = self.cloud.draw(query, draws)
@@ -142,7 +142,7 @@ class NoisyPath(Sampler):
             [GOLDEN * (t // each) + (t % each) / each for t in turn], dtype=torch.float64, device="cpu"
         )
         place = (shift + steps[:, None]) % 1.0  # (k, N)
-        start = _starts(query, [t % self.baseline.each for t in turn])
+        start = starts(query, [t % self.baseline.each for t in turn])
         direction = ends - start
         return Draw(start + _column(place, query) * direction, weight, direction)
 
@@ -161,20 +161,6 @@ class DataPaths(ByData):
     def between(self, start: Tensor, query: Query, draws: range) -> Tensor:
         u = numbers.uniform(numbers.salted(query.key, "place"), draws, torch.Size([]))  # (k, N)
         return start + _column(u, query) * (query.x - start)
-
-
-def _based(baseline: Baseline, model: nn.Module, query: Query, schedule: Schedule) -> Query:
-    """The query with its baselines, found if they are not yet."""
-    if query.baseline is not None:
-        return query
-    return query.with_baseline(baseline.of(model, query, schedule))
-
-
-def _starts(query: Query, which: list[int]) -> Tensor:
-    """The baseline of each draw: (N, B, *S) to (k, N, *S)."""
-    if query.baseline is None:
-        raise BadMethod("a path draws only from a query that its prepare() has given a baseline")
-    return query.baseline[:, which].movedim(1, 0)
 
 
 def _column(numbers: Tensor, query: Query) -> Tensor:
