@@ -67,9 +67,20 @@ class Weighed(LayerMap):
         return self.of(reading.activation, reading.gradient)
 
 
+class PositivePart(Weighed):
+    """The positive part of such a map, what speaks for the score:  relu( of(A, g) )."""
+
+    @property
+    def unsigned(self) -> bool:
+        return True
+
+    def ask(self, layer: Layer, query: Query) -> Tensor:
+        return super().ask(layer, query).relu()
+
+
 @final
 @dataclass(frozen=True, repr=False)
-class GradCam(Weighed):
+class GradCam(PositivePart):
     """Grad-CAM (Selvaraju et al. 2017):  relu( sum_c w_c A_c ),  w_c = mean_p g_cp.
 
     Map (N, 1, *grid), never negative, in units of the score: what the mean gradient makes of the activation at each position.
@@ -77,18 +88,14 @@ class GradCam(Weighed):
 
     layer: str | None = None
 
-    @property
-    def unsigned(self) -> bool:
-        return True
-
     @staticmethod
     def of(a: Tensor, g: Tensor) -> Tensor:
-        return weighed(a, g.mean(_positions(g), keepdim=True)).relu()
+        return weighed(a, g.mean(_positions(g), keepdim=True))
 
 
 @final
 @dataclass(frozen=True, repr=False)
-class GradCamPlusPlus(Weighed):
+class GradCamPlusPlus(PositivePart):
     """Grad-CAM++ (Chattopadhay et al. 2018):  relu( sum_c w_c A_c ),  w_c = sum_p alpha_cp relu(g_cp).
 
     alpha = Y'' / (2 Y'' + sum_q A_cq Y''') holds the second and third derivatives of Y by A_cp. The paper takes Y = exp(s) with
@@ -103,20 +110,16 @@ class GradCamPlusPlus(Weighed):
 
     layer: str | None = None
 
-    @property
-    def unsigned(self) -> bool:
-        return True
-
     @staticmethod
     def of(a: Tensor, g: Tensor) -> Tensor:
         rising = g.relu()  # where g <= 0, alpha counts for nothing
         alpha = torch.where(rising > 0, 1 / (2 + rising * a.sum(_positions(a), keepdim=True)), 0)
-        return weighed(a, (alpha * rising).sum(_positions(g), keepdim=True)).relu()
+        return weighed(a, (alpha * rising).sum(_positions(g), keepdim=True))
 
 
 @final
 @dataclass(frozen=True, repr=False)
-class LayerCam(Weighed):
+class LayerCam(PositivePart):
     """Layer-CAM (Jiang et al. 2021):  relu( sum_c relu(g_c) * A_c ),  a weight for each position.
 
     Map (N, 1, *grid), never negative, in units of the score. Made for early layers too, whose gradients differ from place to place.
@@ -124,18 +127,14 @@ class LayerCam(Weighed):
 
     layer: str | None = None
 
-    @property
-    def unsigned(self) -> bool:
-        return True
-
     @staticmethod
     def of(a: Tensor, g: Tensor) -> Tensor:
-        return weighed(a, g.relu()).relu()
+        return weighed(a, g.relu())
 
 
 @final
 @dataclass(frozen=True, repr=False)
-class XGradCam(Weighed):
+class XGradCam(PositivePart):
     """XGrad-CAM (Fu et al. 2020):  relu( sum_c w_c A_c ),  w_c = sum_p A_cp g_cp / sum_p A_cp;  0 for a channel that sums to 0.
 
     Map (N, 1, *grid), never negative, in units of the score. Before the ReLU it sums to sum_cp g A: as Grad-CAM's does where g
@@ -144,14 +143,10 @@ class XGradCam(Weighed):
 
     layer: str | None = None
 
-    @property
-    def unsigned(self) -> bool:
-        return True
-
     @staticmethod
     def of(a: Tensor, g: Tensor) -> Tensor:
         product, total = ((part.sum(_positions(a), keepdim=True)) for part in (a * g, a))
-        return weighed(a, torch.where(total == 0, 0, product / torch.where(total == 0, 1, total))).relu()
+        return weighed(a, torch.where(total == 0, 0, product / torch.where(total == 0, 1, total)))
 
 
 @final
