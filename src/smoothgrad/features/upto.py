@@ -6,9 +6,8 @@ from typing import final
 
 from torch import Tensor, nn
 
-from smoothgrad.core.ask import called, network_in
-from smoothgrad.core.hooks import hooked
-from smoothgrad.models.layer import at
+from smoothgrad.core.ask import network_in
+from smoothgrad.models.layer import AtLayer, at
 
 
 def up_to(model: nn.Module, layer: str) -> UpTo:
@@ -26,30 +25,12 @@ def up_to(model: nn.Module, layer: str) -> UpTo:
 
 
 @final
-class UpTo(nn.Module):
+class UpTo(AtLayer):
     """A network that answers what one of its layers does, differentiably. Nothing is left in it, also when it raises.
 
     The layer must answer one tensor, once per call of the network; else `BadModel` says so. The network runs to its end, so that
     inputs must be of a size that all of it takes.
     """
-
-    def __init__(self, model: nn.Module, layer: nn.Module, name: str) -> None:
-        super().__init__()
-        self.model = model
-        self.name = name
-        # In a tuple, so that the layer is not registered a second time beside the network that holds it.
-        self._layer = (layer,)
-        # In the mode that the network is in; `train` would change the network's own parts.
-        self.training = model.training
-
-    @property
-    def stands_for(self) -> nn.Module:
-        return self.model
-
-    @property
-    def asked_as(self) -> str:
-        """What errors call it: the network."""
-        return called(self.model)
 
     def forward(self, x: Tensor, *context: object) -> Tensor:
         """The layer's output for x: (N, ...). Raises `BadModel` where that is not one tensor, once."""
@@ -59,7 +40,7 @@ class UpTo(nn.Module):
             seen.append(output.clone())  # a copy: an in-place ReLU right behind the layer would overwrite it
             return output
 
-        with hooked(self._layer[0], self.name, keep):
+        with self._hooked(keep):
             self.model(x, *context)
         return seen[0]
 

@@ -61,14 +61,8 @@ def _check_whole(layer: str, pairs: Iterable[tuple[str, str]]) -> None:
         )
 
 
-@final
-class LayerView(nn.Module):
-    """A network as a function of one layer's output h:  view(h, x) = the network on x, the layer giving h
-    instead.
-
-    Gradients with respect to h are therefore those at the layer. The layer must answer one tensor, once per
-    call of the network; else `BadModel` says so. Hooks are removed again, also when the network raises.
-    """
+class AtLayer(nn.Module):
+    """A network with one of its layers, to be asked together: what views from a layer, and up to one, have in common."""
 
     def __init__(self, model: nn.Module, layer: nn.Module, name: str) -> None:
         super().__init__()
@@ -76,7 +70,7 @@ class LayerView(nn.Module):
         self.name = name
         # In a tuple, so that the layer is not registered a second time beside the network that holds it.
         self._layer = (layer,)
-        # The view is in the mode that the network is in; `train` would change the network's own parts.
+        # In the mode that the network is in; `train` would change the network's own parts.
         self.training = model.training
 
     @property
@@ -88,6 +82,19 @@ class LayerView(nn.Module):
     def asked_as(self) -> str:
         """What errors call it: the network."""
         return called(self.model)
+
+    def _hooked(self, change: Callable[[Tensor], Tensor]) -> AbstractContextManager[None]:
+        return hooked(self._layer[0], self.name, change)
+
+
+@final
+class LayerView(AtLayer):
+    """A network as a function of one layer's output h:  view(h, x) = the network on x, the layer giving h
+    instead.
+
+    Gradients with respect to h are therefore those at the layer. The layer must answer one tensor, once per
+    call of the network; else `BadModel` says so. Hooks are removed again, also when the network raises.
+    """
 
     @torch.no_grad()
     def capture(self, x: Tensor, *context: object) -> Tensor:
@@ -123,9 +130,6 @@ class LayerView(nn.Module):
 
         with self._hooked(replace):
             return self.model(x, *context)
-
-    def _hooked(self, change: Callable[[Tensor], Tensor]) -> AbstractContextManager[None]:
-        return hooked(self._layer[0], self.name, change)
 
     def __repr__(self) -> str:
         return f"at({type(self.model).__name__}, {self.name!r})"
