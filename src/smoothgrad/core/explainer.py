@@ -132,6 +132,31 @@ class Explainer(Value, ABC):
         return Then(self, finish)
 
 
+class Around(Explainer):
+    """An explainer around another, in whose unit it answers and whose passes it takes, unless it says otherwise."""
+
+    inner: Explainer
+
+    @property
+    def children(self) -> tuple[Explainer, ...]:
+        return (self.inner,)
+
+    @property
+    def unit(self) -> str:
+        return self.inner.unit
+
+    @property
+    def unsigned(self) -> bool:
+        return self.inner.unsigned
+
+    @property
+    def passes(self) -> int:
+        return self.inner.passes
+
+    def cost(self, draws: Tensor) -> Tensor:
+        return self.inner.cost(draws)
+
+
 class Finish(Value, ABC):
     """The last step on a map: times input, absolute value, ..."""
 
@@ -156,7 +181,7 @@ class Finish(Value, ABC):
 
 @final
 @dataclass(frozen=True, repr=False)
-class Over(Explainer):
+class Over(Around):
     """R_k [ direction_k * inner(x_k) ]: the inner explainer asked at many points."""
 
     inner: Explainer
@@ -193,10 +218,6 @@ class Over(Explainer):
     def __repr__(self) -> str:
         reduction = "" if self.reduction == Mean() else f", {self.reduction!r}"
         return f"{self.inner!r}.over({self.sampler!r}{reduction})"
-
-    @property
-    def children(self) -> tuple[Explainer, ...]:
-        return (self.inner,)
 
     @property
     def unsigned(self) -> bool:
@@ -283,7 +304,7 @@ class Over(Explainer):
 
 @final
 @dataclass(frozen=True, repr=False)
-class Then(Explainer):
+class Then(Around):
     """finish(inner(x), x)."""
 
     inner: Explainer
@@ -291,10 +312,6 @@ class Then(Explainer):
 
     def __repr__(self) -> str:
         return f"{self.inner!r}.then({self.finish!r})"
-
-    @property
-    def children(self) -> tuple[Explainer, ...]:
-        return (self.inner,)
 
     def prepare(self, model: nn.Module, query: Query, schedule: Schedule) -> Query:
         return self.inner.prepare(model, query, schedule)
@@ -306,13 +323,6 @@ class Then(Explainer):
     @property
     def unit(self) -> str:
         return self.finish.unit(self.inner.unit)
-
-    @property
-    def passes(self) -> int:
-        return self.inner.passes
-
-    def cost(self, draws: Tensor) -> Tensor:
-        return self.inner.cost(draws)
 
     def freedom(self, draws: Tensor) -> Tensor | None:
         return self.inner.freedom(draws)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from smoothgrad.core import noise as numbers
 from smoothgrad.core.ask import called, network_in
-from smoothgrad.core.explainer import Explainer, Partial
+from smoothgrad.core.explainer import Around, Explainer, Partial
 from smoothgrad.core.halving import Halving, gather, known
 from smoothgrad.core.moments import Estimate
 from smoothgrad.core.query import Query
@@ -27,7 +27,7 @@ from smoothgrad.explainers.single import check_single
 
 @final
 @dataclass(frozen=True, repr=False)
-class NoisyWeights(Explainer):
+class NoisyWeights(Around):
     """The mean of `inner` over networks with disturbed weights (Bykov et al. 2021):  E_n[ inner of f(x; w n) ],  n ~ N(1, noise^2).
 
     Each parameter of the network, biases and batch norms' scales included, is multiplied by a number of its own; buffers stay. Map
@@ -59,18 +59,6 @@ class NoisyWeights(Explainer):
     @property
     def needs_itself(self) -> bool:
         return True
-
-    @property
-    def children(self) -> tuple[Explainer, ...]:
-        return (self.inner,)
-
-    @property
-    def unit(self) -> str:
-        return self.inner.unit
-
-    @property
-    def unsigned(self) -> bool:
-        return self.inner.unsigned
 
     @property
     def passes(self) -> int:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from smoothgrad.core.coarse import fitted
-from smoothgrad.core.explainer import Explainer, Partial
+from smoothgrad.core.explainer import Around, Explainer, Partial
 from smoothgrad.core.moments import Estimate
 from smoothgrad.core.query import Query
 from smoothgrad.core.schedule import Schedule
@@ -26,7 +26,7 @@ FEWEST = 50  # new pixels, of 224 x 224, that a segment must bring: else slivers
 
 @final
 @dataclass(frozen=True, repr=False)
-class Xrai(Explainer):
+class Xrai(Around):
     """Regions ranked by the attribution that they hold (Kapishnikov et al. 2019), for rows that are pictures (C, H, W).
 
     The picture being explained is cut into segments at several `scales`, each of them grown by `dilation` pixels. From the
@@ -53,25 +53,6 @@ class Xrai(Explainer):
         check_segments(self.scales, self.min_size)
         if self.dilation < 0:
             raise BadMethod(f"Xrai needs dilation >= 0, got {self.dilation}")
-
-    @property
-    def children(self) -> tuple[Explainer, ...]:
-        return (self.inner,)
-
-    @property
-    def unit(self) -> str:
-        return self.inner.unit
-
-    @property
-    def unsigned(self) -> bool:
-        return self.inner.unsigned
-
-    @property
-    def passes(self) -> int:
-        return self.inner.passes
-
-    def cost(self, draws: Tensor) -> Tensor:
-        return self.inner.cost(draws)
 
     def check(self, query: Query) -> None:
         if len(query.shape) != 3:
