@@ -78,16 +78,12 @@ def _with_agreement(found: Sure, again: float, draws: int) -> Sure:
     >>> _with_agreement(of_error(0.05, draws=50), 0.1, draws=50).level
     'mostly chance'
     """
-    found, worse = found._replace(agreement=again, measured=CORRELATES), of_error(math.sqrt(1 - again), draws)
-    expected = of_error(float(found.error), draws).agreement if _is_number(found.error) else None
-    if expected is None or again >= expected - PEDESTAL:
+    promised, found = found.agreement, found._replace(agreement=again, measured=CORRELATES)
+    if promised is None or again >= promised - PEDESTAL:
         return found
+    worse = of_error(math.sqrt(1 - again), draws)
     meaning = "Another seed would give another pattern: the error is small only beside the level that the whole map stands on."
     return found._replace(level=worse.level, meaning=meaning)
-
-
-def _is_number(text: str) -> bool:
-    return text.replace(".", "", 1).isdigit()
 
 
 def method_of(result: Attribution) -> Explainer | None:
