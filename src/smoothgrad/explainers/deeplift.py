@@ -72,7 +72,8 @@ class DeepLift(Explainer):
 class DeepShap(Explainer):
     """DeepLIFT averaged over baselines from the data:  E_b[ m(x, b) * (x - b) ]  (Lundberg and Lee 2017), with its standard error.
 
-    Map (N, *S), signed, in units of the score; sums to score(x) minus the mean score of the baselines that were drawn.
+    Map (N, *S), signed, in units of the score; sums to score(x) minus the mean score of the baselines that were drawn, with
+    replacement.
     """
 
     points: DataPoints

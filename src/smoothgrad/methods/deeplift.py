@@ -38,9 +38,9 @@ def deep_lift(*, baseline: Baseline = Zero(), rule: MultiplierRule = Rescale()) 
 def deep_shap(data: Tensor | Data, samples: int | Until = 200, *, rule: MultiplierRule = Rescale()) -> Explainer:
     """DeepLIFT averaged over baselines from the data:  E_b[ (x - b) * m(x, b) ],  b ~ data.
 
-    `data` (M, *S): rows that baselines are drawn from. Map (N, *S), signed, in units of the score, with its standard error; sums to
-    s(x) minus the mean score of the baselines that were drawn, which no `completeness` checks. An approximation of Shapley
-    values. Lundberg and Lee 2017.
+    `data` (M, *S): rows that baselines are drawn from, with replacement: where all draws are of one row, the standard error is 0.
+    Map (N, *S), signed, in units of the score, with its standard error; sums to s(x) minus the mean score of the baselines that
+    were drawn, which no `completeness` checks. An approximation of Shapley values. Lundberg and Lee 2017.
 
     >>> import torch
     >>> deep_shap(torch.zeros(10, 3), samples=20).passes

@@ -166,8 +166,8 @@ def smooth_integrated_gradients(
 def expected_gradients(data: Tensor | Data, samples: int | Until = 200) -> Explainer:
     """Integrated Gradients averaged over baselines from the data:  E_{b,a}[ (x - b) * grad s(b + a (x - b)) ],  a ~ U(0, 1).
 
-    `data` (M, *S): rows that baselines are drawn from. Map (N, *S), signed, in units of the score, with its standard error; sums
-    on average to s(x) - E_b[s(b)]. Erion et al. 2019.
+    `data` (M, *S): rows that baselines are drawn from, with replacement. Map (N, *S), signed, in units of the score, with its
+    standard error; sums on average to s(x) - E_b[s(b)]. Erion et al. 2019.
 
     >>> import torch
     >>> expected_gradients(torch.zeros(10, 3), samples=20).passes

@@ -152,7 +152,8 @@ class NoisyPath(Sampler):
 class DataPaths(ByData):
     """b_k + u_k (x - b_k) with direction x - b_k: b_k a random row of the data, u_k uniform (Erion et al. 2019).
 
-    Expected Gradients' paths. Draws are independent of each other, so that the standard error is exact.
+    Expected Gradients' paths. Rows are drawn with replacement, and draws are independent of each other, so that the standard error
+    is exact.
     """
 
     data: Tensor | Data
