@@ -172,7 +172,7 @@ def test_a_model_that_cannot_be_copied_is_asked_itself() -> None:
     net = nn.Sequential(nn.Flatten(), Single(192, 3)).eval()
     result = sg.explain(net, X, method=MANY, target=1)
     assert result.provenance["prepared"] is None
-    assert result.provenance["unprepared"] == "Sequential cannot be copied: there is only one"
+    assert result.provenance["unprepared"] == "Sequential cannot be copied: TypeError: there is only one"
     torch.testing.assert_close(result.maps.flatten(1), net[1].weight[1].detach().expand(2, -1))
     with pytest.raises(UnsupportedModel, match="there is only one"):
         sg.explain(net, X, method=MANY, precision="bfloat16")

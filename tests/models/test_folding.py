@@ -313,7 +313,7 @@ def test_a_layer_that_is_asked_for_keeps_its_output() -> None:
 def test_what_cannot_be_traced_is_left_and_said_why() -> None:
     net = settled(Parts(with_shapes, conv=conv(), norm=norm()))
     note = fold_batch_norms(net).note
-    assert note.startswith("torch.fx cannot trace Parts: ")
+    assert note.startswith("torch.fx cannot trace Parts: TraceError: ")
     assert "control flow" in note
 
 

@@ -450,7 +450,7 @@ def test_what_a_network_keeps_can_be_copied() -> None:
 
 
 REFUSED = {
-    "a lock": (lambda: nn.Sequential(Held(threading.Lock())), None, "cannot be copied: cannot pickle"),
+    "a lock": (lambda: nn.Sequential(Held(threading.Lock())), None, "cannot be copied: TypeError: cannot pickle"),
     "one that is its own copy": (lambda: nn.Sequential(Same(2, 2)), None, "its copy shares parts with it"),
     "rows of another shape": (net, torch.rand(1, 4, 8, 8), "raises RuntimeError on the first row"),
     "a tuple": (lambda: nn.LSTM(2, 2), torch.rand(1, 3, 2), "returns tuple, neither a tensor"),

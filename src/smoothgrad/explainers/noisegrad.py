@@ -104,7 +104,7 @@ def _twin(model: nn.Module) -> nn.Module:
             twin = copy.deepcopy(model)
     except torch.OutOfMemoryError:
         raise
-    except Exception as error:
+    except Exception as error:  # a network's code may raise anything
         why = str(error).partition("\n")[0]
         raise UnsupportedModel(
             f"{called(model)} cannot be copied ({type(error).__name__}: {why}), and its own weights are not to be touched; "

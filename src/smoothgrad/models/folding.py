@@ -211,12 +211,10 @@ class _Tracer(fx.Tracer):
             return super().call_module(m, forward, args, kwargs)
         try:
             return super().call_module(m, forward, args, kwargs)
-        except _Opaque:
+        except (_Opaque, torch.OutOfMemoryError):
             raise
-        except torch.OutOfMemoryError:
-            raise
-        except Exception as error:
-            raise _Opaque(type(m), one_line(error)) from error
+        except Exception as error:  # a network's code may raise anything
+            raise _Opaque(type(m), in_short(error)) from error
 
 
 def _traced(net: nn.Module, context: tuple[Tensor, ...]) -> tuple[fx.Graph, Mapping[type[nn.Module], str]]:
@@ -236,12 +234,10 @@ def _trace(call: _Call, opaque: Collection[type[nn.Module]]) -> fx.Graph:
         with _ONE_AT_A_TIME, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of values that are not traced: nothing is run from this graph
             return _Tracer(opaque).trace(call)
-    except _Opaque:
+    except (_Opaque, torch.OutOfMemoryError):
         raise
-    except torch.OutOfMemoryError:
-        raise
-    except Exception as error:
-        raise UnsupportedModel(f"torch.fx cannot trace {type(call.net).__name__}: {one_line(error)}") from error
+    except Exception as error:  # and so may torch.fx, of what a network answers
+        raise UnsupportedModel(f"torch.fx cannot trace {type(call.net).__name__}: {in_short(error)}") from error
 
 
 def _shell(net: nn.Module) -> nn.Module:
@@ -256,6 +252,16 @@ def _shell(net: nn.Module) -> nn.Module:
 def one_line(error: Exception) -> str:
     """The first line of what an error says."""
     return next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
+def in_short(error: Exception) -> str:
+    """The kind of an error, and the first line of what it says.
+
+    >>> in_short(KeyError("bias")), in_short(AssertionError())
+    ("KeyError: 'bias'", 'AssertionError')
+    """
+    kind, said = type(error).__name__, one_line(error)
+    return kind if said == kind else f"{kind}: {said}"
 
 
 # --- folding one pair -------------------------------------------------------------------------------------------------
@@ -307,8 +313,8 @@ def _proven(layer: Layer, norm: nn.Module, rest: nn.Module) -> bool:
         return close(layer(probe.clone()), normed)
     except torch.OutOfMemoryError:
         raise
-    except Exception as error:
-        raise UnsupportedModel(f"{type(layer).__name__} and {type(norm).__name__}: {one_line(error)}") from error
+    except Exception as error:  # kinds derived from torch's may raise anything
+        raise UnsupportedModel(f"{type(layer).__name__} and {type(norm).__name__}: {in_short(error)}") from error
 
 
 def _merged(layer: Layer, norm: nn.Module) -> tuple[nn.Parameter, nn.Parameter]:

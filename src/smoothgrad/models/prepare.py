@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 from smoothgrad.core.ambient import own_arithmetic
 from smoothgrad.errors import BadInput, BadMethod, BadModel, BadOption, UnknownName, UnsupportedModel, nearest
 from smoothgrad.models.fingerprint import fingerprint
-from smoothgrad.models.folding import Folding, close, count_batch_norms, fold_batch_norms, one_line
+from smoothgrad.models.folding import Folding, close, count_batch_norms, fold_batch_norms, in_short, one_line
 from smoothgrad.models.network import Network
 from smoothgrad.models.sizes import Sizes
 
@@ -323,8 +323,8 @@ def _twin(net: nn.Module, known: dict[int, Any]) -> nn.Module:
             twin = copy.deepcopy(net, known)
     except torch.OutOfMemoryError:
         raise
-    except Exception as error:
-        raise UnsupportedModel(f"{type(net).__name__} cannot be copied: {one_line(error)}") from error
+    except Exception as error:  # a network's code may raise anything
+        raise UnsupportedModel(f"{type(net).__name__} cannot be copied: {in_short(error)}") from error
     if _parts(net) & _parts(twin):
         raise UnsupportedModel(f"{type(net).__name__} cannot be copied: its copy shares parts with it")
     return twin
@@ -398,7 +398,7 @@ def _answer(net: nn.Module, inputs: Inputs) -> Tensor:
             output = net(*(part.clone() for part in inputs))
     except torch.OutOfMemoryError:
         raise
-    except Exception as error:
+    except Exception as error:  # a network's code may raise anything
         raise UnsupportedModel(f"raises {type(error).__name__} on the first row: {one_line(error)}") from error
     output = getattr(output, "logits", output)
     if not isinstance(output, Tensor):
