@@ -26,6 +26,9 @@ features = typer.Typer(
 )
 SEARCH, FEATURE = "Search", "Feature"
 
+Pictures = Annotated[
+    list[Path], typer.Argument(metavar="PICTURES", help="Files, or folders whose pictures are all taken.")
+]
 Target = Annotated[
     list[str] | None,
     typer.Option(
@@ -186,9 +189,7 @@ def maximize(
 
 @features.command()
 def dream(
-    pictures: Annotated[
-        list[Path], typer.Argument(metavar="PICTURES", help="Files, or folders whose pictures are all taken.")
-    ],
+    pictures: Pictures,
     model: options.Model,
     target: Target = None,
     layer: Layer = None,
@@ -255,9 +256,7 @@ def dream(
 
 @features.command()
 def deconvolve(
-    pictures: Annotated[
-        list[Path], typer.Argument(metavar="PICTURES", help="Files, or folders whose pictures are all taken.")
-    ],
+    pictures: Pictures,
     model: options.Model,
     layer: OneLayer,
     channel: OneChannel,
@@ -309,9 +308,7 @@ def deconvolve(
 
 @features.command()
 def reconstruct(
-    pictures: Annotated[
-        list[Path], typer.Argument(metavar="PICTURES", help="Files, or folders whose pictures are all taken.")
-    ],
+    pictures: Pictures,
     model: options.Model,
     layer: OneLayer,
     keep: Annotated[
