@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -219,3 +221,20 @@ def test_a_finish_is_put_to_each_of_several_maps() -> None:
 def test_a_partial_is_a_moment() -> None:
     partial = Partial(1, 2, lambda: estimate([1.0], None))
     assert partial.estimate().value.item() == 1.0
+
+
+def test_one_row_repeated_is_not_taken_for_one_point() -> None:
+    """Rows of a cloud inside a cloud are points of their own: no more of them are held at once than a chunk has."""
+    held: list[int] = []
+
+    class Watched(sg.Explainer):
+        unit = "score"  # type: ignore[assignment]
+        passes = 1  # type: ignore[assignment]
+
+        def partials(self, model: nn.Module, query: Query, schedule: Schedule) -> Iterator[Partial]:
+            held.append(len(query))
+            yield Partial(1, 1, lambda: Estimate(query.x, None, torch.ones(len(query), dtype=torch.int64)))
+
+    method = Watched().over(sg.Gaussian(0.1, 32)).over(sg.Gaussian(0.1, 8))
+    method.estimate(nn.Identity(), Query.of(torch.rand(1, 5), target=0), Schedule(8))
+    assert max(held) == 8

@@ -93,7 +93,7 @@ def at_output(model: nn.Module, query: Query, output: Tensor) -> Tensor:
 def in_chunks(query: Query, schedule: Schedule, ask: Callable[[Query], Tensor], *, timed: bool = False) -> Tensor:
     """The answers for all rows, as many points at a time as the schedule says; fewer, and again, when memory runs out."""
     # Where each point begins: rows that share one also share its forward pass, but only where a gradient is asked for.
-    starts = _points(query) if timed else list(range(len(query)))
+    starts = points_in(query) if timed else list(range(len(query)))
     bounds, start = [*starts, len(query)], 0
     answers: list[Tensor] = []
     while start < len(starts):
@@ -153,7 +153,7 @@ def _gradient(model: nn.Module, query: Query, watch: Callable[[Tensor], None]) -
     return gradient
 
 
-def _points(query: Query) -> list[int]:
+def points_in(query: Query) -> list[int]:
     """The first of the rows that ask about each point."""
     if query.twins == 1:
         return list(range(len(query)))
@@ -165,7 +165,7 @@ def _points_and_turns(query: Query) -> tuple[Query, list[_Turn]]:
     """The points that rows ask about, each once, and the rows in turns of one question for each point."""
     if query.twins == 1:
         return query, [_Turn(slice(None), slice(None))]
-    first = torch.tensor(_points(query), device=query.x.device)
+    first = torch.tensor(points_in(query), device=query.x.device)
     place = torch.bucketize(torch.arange(len(query), device=first.device), first, right=True) - 1
     number = torch.arange(len(query), device=place.device) - first[place]  # of the question about its point: 0, 1, ...
     turns = [(number == turn).nonzero().flatten() for turn in range(int(number.max()) + 1)]

@@ -18,6 +18,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
+from smoothgrad.core.ask import points_in
 from smoothgrad.core.coarse import fitted
 from smoothgrad.core.halving import Halving, gather, known
 from smoothgrad.core.moments import Estimate, Halves
@@ -256,7 +257,7 @@ class Over(Around):
         for look in self.sampler.looks():
             while start < look:
                 block = self.sampler.block
-                points = len(query.row.unique_consecutive())  # several targets of a row ask about the same
+                points = len(points_in(query))  # several targets of a row ask about the same
                 draws = range(start, start + schedule.draws_at_once(points, block, look - start))
                 state = self._step(state, model, query, draws, schedule)
                 start = draws.stop
