@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,14 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from smoothgrad.core import noise as numbers
-from smoothgrad.core.ask import called, network_in
+from smoothgrad.core.ask import network_in
+from smoothgrad.core.copies import frozen_copy
 from smoothgrad.core.explainer import Around, Explainer, Partial
 from smoothgrad.core.halving import Halving, gather, known
 from smoothgrad.core.moments import Estimate
 from smoothgrad.core.query import Query
 from smoothgrad.core.reduce import Mean
 from smoothgrad.core.schedule import Schedule
-from smoothgrad.errors import BadMethod, BadNoise, UnsupportedModel
+from smoothgrad.errors import BadMethod, BadNoise
 from smoothgrad.explainers.combine import both
 from smoothgrad.explainers.gradient import Gradient
 from smoothgrad.explainers.single import check_single
@@ -71,7 +71,7 @@ class NoisyWeights(Around):
         return draws - 1
 
     def partials(self, model: nn.Module, query: Query, schedule: Schedule) -> Iterator[Partial]:
-        twin = _twin(model)
+        twin = frozen_copy(model)
         one = torch.ones(1, dtype=torch.float64, device="cpu")
         state: Halving | None = None
         reached = _known(None)
@@ -95,22 +95,6 @@ def disturb(twin: nn.Module, network: nn.Module, noise: float, seed: int, draw: 
             own = numbers.mix(key, torch.full_like(key, number))
             e = numbers.normal(own, range(draw, draw + 1), weight.shape, weight.device)[0, 0]
             disturbed.copy_(weight * (1 + noise * e.to(weight.dtype)))
-
-
-def _twin(model: nn.Module) -> nn.Module:
-    """A frozen deep copy. Raises `UnsupportedModel`."""
-    try:
-        with torch.no_grad():
-            twin = copy.deepcopy(model)
-    except torch.OutOfMemoryError:
-        raise
-    except Exception as error:  # a network's code may raise anything
-        why = str(error).partition("\n")[0]
-        raise UnsupportedModel(
-            f"{called(model)} cannot be copied ({type(error).__name__}: {why}), and its own weights are not to be touched; "
-            "make its tensors parameters or buffers, or use a method that does not disturb weights"
-        ) from error
-    return twin.requires_grad_(False)
 
 
 def _known(converged: Tensor | None) -> Callable[[], Tensor | None]:
