@@ -18,8 +18,8 @@ from smoothgrad.errors import BadMethod, SmoothGradError
 class Value:
     """Base of every piece of a method. Below it stand frozen dataclasses: compared by content, printed as a recipe.
 
-    The repr leaves out what has its default, so that it reads as a person would write it; but numbers are always written
-    out: the recipe of a map must say how much noise and how many samples, whatever the defaults are one day.
+    The repr leaves out what has its default, so that it reads as a person would write it; but numbers, and tuples of them, are
+    always written out: the recipe of a map must say how much noise and how many samples, whatever the defaults are one day.
     """
 
     _fault: ClassVar[type[SmoothGradError]] = BadMethod  # what a piece of the wrong kind raises
@@ -74,7 +74,19 @@ def _is_default(field: dataclasses.Field[Any], given: object) -> bool:
 def _has_number(given: object) -> bool:
     if isinstance(given, Value):
         return any(_has_number(held) for _, held in fields_of(given))
+    if isinstance(given, tuple):
+        return any(map(_has_number, given))
     return isinstance(given, int | float) and not isinstance(given, bool)
+
+
+def content_digest(rows: Tensor) -> str:
+    """What names rows by what they hold: the first 16 hexadecimal digits of the SHA-256 of their values as float32.
+
+    >>> content_digest(torch.zeros(1, 2)) == content_digest(torch.zeros(2, dtype=torch.float64))
+    True
+    """
+    values = rows.detach().cpu().float().contiguous().numpy().astype("<f4")
+    return hashlib.sha256(values.tobytes()).hexdigest()[:16]
 
 
 @final
