@@ -36,6 +36,15 @@ def test_the_code_for_a_scan_runs_and_gives_the_same_map() -> None:
         assert again.recipe == cell.recipe
 
 
+@pytest.mark.parametrize("name", ["digits-random-labels", "scenes", "scenes-shortcut"])
+def test_the_code_for_other_embedded_networks_runs_and_gives_the_same_map(name: str) -> None:
+    net = sg.load(name)
+    result = sg.explain(net, net.samples(3), method=sg.smoothgrad(samples=4), keys=[7, 8, 9])
+    names: dict[str, Any] = {}
+    exec(snippet(result[2], net.sample_names(3)[2]), names)
+    assert torch.allclose(names["result"].maps, result.maps[2:], rtol=1e-5, atol=1e-6)
+
+
 def test_another_network_is_refused_by_the_code() -> None:
     net = sg.load("digits")
     result = sg.explain(net, net.samples(1), method=sg.gradient())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -37,7 +36,9 @@ if TYPE_CHECKING:
     from smoothgrad.result import Attribution
     from smoothgrad.targets import Target
 
-OWN_SAMPLES = 5  # of `digits`, when no picture is named
+OWN_SAMPLES = 5  # when no picture is named
+# The networks with pictures of their own; `models.load` is not asked, since torch would be imported for a usage error.
+EMBEDDED = ("digits", "digits-random-labels", "scenes", "scenes-shortcut")
 Keep = Callable[[Source, "Row"], object]  # called with each picture that is done
 
 
@@ -232,8 +233,9 @@ def content_key(x: Tensor) -> int:
     So the same picture gets the same noise in any order, folder or company. 53 bits, since more would not outlive readers of JSON
     that hold numbers as doubles.
     """
-    digest = hashlib.sha256(x.detach().cpu().float().contiguous().numpy().astype("<f4").tobytes()).digest()
-    return int.from_bytes(digest[:8], "big") >> 11
+    from smoothgrad.core.value import content_digest
+
+    return int(content_digest(x), 16) >> 11
 
 
 def _check_pictures(model: str, pictures: Sequence[Path] | None, samples: int | None) -> list[Path]:
@@ -241,8 +243,11 @@ def _check_pictures(model: str, pictures: Sequence[Path] | None, samples: int | 
         raise BadOption(
             "--samples takes inputs that come with the network, and pictures are named too; give one of them"
         )
-    if not pictures and samples is None and model != "digits":
-        raise BadOption("no picture is named; give files or folders (only --model digits has pictures of its own)")
+    if not pictures and samples is None and model not in EMBEDDED:
+        own = ", ".join(EMBEDDED)
+        raise BadOption(
+            f"no picture is named; give files or folders (only these networks have pictures of their own: {own})"
+        )
     return find_pictures(pictures or [])
 
 

@@ -21,6 +21,7 @@ from smoothgrad.models.preprocessing import Preprocessing
 from smoothgrad.models.weights import fit_weights, read_weights
 
 WEIGHTS = Path(__file__).with_name("digits.safetensors")
+RANDOM_LABELS = WEIGHTS.with_name("digits_random_labels.safetensors")  # of the same network, trained on shuffled labels
 CLASSES = tuple("0123456789")
 PREPROCESSING = Preprocessing(channels=1, size=(8, 8), resize=8, mean=(0.0,), std=(1.0,))
 SPLIT_SEED = 0
@@ -118,3 +119,8 @@ def digits_with(weights: Path | None) -> Network:
         net = Digits()
     fit_weights(net, read_weights(weights or WEIGHTS), weights or WEIGHTS)
     return Network(net, name="digits", classes=CLASSES, preprocessing=PREPROCESSING, samples=held_out_samples)
+
+
+def random_labels_with(weights: Path | None) -> Network:
+    """The twin of the embedded network, which learned labels drawn by lot by heart; `train_digits_random_labels` makes it."""
+    return digits_with(weights or RANDOM_LABELS).changed(name="digits-random-labels")

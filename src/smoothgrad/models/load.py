@@ -9,9 +9,10 @@ import torch
 
 from smoothgrad.errors import BadModel, UnknownName, nearest
 from smoothgrad.models.classes import read_classes
-from smoothgrad.models.digits import digits_with
+from smoothgrad.models.digits import digits_with, random_labels_with
 from smoothgrad.models.factory import from_factory, names_factory, without_function
 from smoothgrad.models.network import Network
+from smoothgrad.models.scenes_net import scene_net_with, shortcut_net_with
 from smoothgrad.models.sources import Asked, from_hugging_face, from_timm, from_torchvision
 
 _SCHEMES: dict[str, Callable[[str, Asked], Network]] = {
@@ -19,7 +20,16 @@ _SCHEMES: dict[str, Callable[[str, Asked], Network]] = {
     "torchvision": from_torchvision,
     "hf": from_hugging_face,
 }
-_FORMS = "digits, timm:NAME, torchvision:NAME, hf:ORG/NAME or hf:FOLDER, path/to/net.py:FUNCTION"
+EMBEDDED: dict[str, Callable[[Path | None], Network]] = {
+    "digits": digits_with,
+    "digits-random-labels": random_labels_with,
+    "scenes": scene_net_with,
+    "scenes-shortcut": shortcut_net_with,
+}
+_FORMS = (
+    "digits, timm:NAME, torchvision:NAME, hf:ORG/NAME or hf:FOLDER, path/to/net.py:FUNCTION, digits-random-labels, scenes, "
+    "scenes-shortcut"
+)
 
 
 def load(
@@ -36,7 +46,10 @@ def load(
     ==========================  =============================================================================
     `name`                      the network
     ==========================  =============================================================================
-    ``digits``                  the embedded one: handwritten digits of 8 x 8 pixels; needs no download
+    ``digits``                  embedded: handwritten digits of 8 x 8 pixels; needs no download
+    ``digits-random-labels``    embedded: its twin, trained on shuffled labels, for sanity checks
+    ``scenes``                  embedded: shapes on backgrounds, where it is known which pixels matter
+    ``scenes-shortcut``         embedded: looks at a planted patch, and at nothing else
     ``timm:resnet50``           any network of timm
     ``torchvision:resnet50``    any classifier of torchvision
     ``hf:org/name``             any image classifier for transformers, on the hub or in a folder
@@ -72,8 +85,8 @@ def load(
 
 
 def _find(name: str, asked: Asked) -> Network:
-    if name == "digits":
-        return digits_with(asked.weights)
+    if name in EMBEDDED:
+        return EMBEDDED[name](asked.weights)
     if name.endswith((".py", ".py:")):
         raise without_function(name)
     if names_factory(name):
@@ -83,7 +96,7 @@ def _find(name: str, asked: Asked) -> Network:
         return _SCHEMES[scheme](rest, asked)
     if colon:
         raise UnknownName(f"no network is called {name!r}; the forms are {_FORMS}")
-    hint = nearest(name, ["digits", f"timm:{name}", f"torchvision:{name}"])
+    hint = nearest(name, [*EMBEDDED, f"timm:{name}", f"torchvision:{name}"])
     raise UnknownName(f"no network is called {name!r}; {hint}; the forms are {_FORMS}")
 
 

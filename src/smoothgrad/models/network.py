@@ -22,6 +22,7 @@ class Samples(NamedTuple):
     x: Tensor  # (n, *S)
     labels: Tensor  # (n,) the true classes
     names: tuple[str, ...]
+    regions: Tensor | None = None  # (n, H, W) bool: where the thing is, if that is known
 
 
 @final
@@ -96,6 +97,10 @@ class Network(nn.Module):
     def sample_names(self, n: int) -> tuple[str, ...]:
         """A name for each of the first n inputs."""
         return self._first(n).names
+
+    def sample_regions(self, n: int) -> Tensor | None:
+        """Where the thing is in the first n inputs, (n, H, W), bool; None where that is not known."""
+        return self._first(n).regions
 
     def changed(
         self,

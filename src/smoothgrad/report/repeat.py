@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from smoothgrad.models.load import EMBEDDED
 from smoothgrad.report.words import question, times
 from smoothgrad.result import Attribution
 
 _LOADED = ("timm:", "torchvision:", "hf:")
 _SCAN = re.compile(r"digit \d, scan (\d+)")  # what the digits' own samples are called
+_SCENE = re.compile(r"\w+, scene (\d+)")  # and those of scenes
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 
@@ -37,7 +39,8 @@ def snippet(result: Attribution, name: str) -> str:
     """
     asked = question(result).code
     layer, dtype = result.provenance["layer"], result.provenance["dtype"]
-    scan = _SCAN.fullmatch(name) if result.provenance["model"] == "digits" and layer is None else None
+    model = str(result.provenance["model"])
+    scan = _SCAN.fullmatch(name) if model.startswith("digits") and layer is None else None
     data = [
         f"data = [...]  # the tensors that the recipe names: {'; '.join(times(part.shape) for part in result.data)}"
     ]
@@ -68,8 +71,8 @@ def snippet(result: Attribution, name: str) -> str:
 
 def _network(result: Attribution) -> str:
     name = str(result.provenance["model"])
-    if name == "digits":
-        return "net = sg.load('digits')"
+    if name in EMBEDDED:
+        return f"net = sg.load({name!r})"
     if name.startswith(_LOADED) or Path(name.rpartition(":")[0]).suffix == ".py":
         return f"net = sg.load({name!r})  # and weights=, size=, mean=, std= as you gave them"
     return f"net = ...  # {' '.join(name.split())}, in eval mode"
@@ -77,6 +80,10 @@ def _network(result: Attribution) -> str:
 
 def _row(result: Attribution, name: str) -> str:
     said = ascii(name) if not name.isprintable() else repr(name)
+    scene = _SCENE.fullmatch(name) if str(result.provenance["model"]).startswith("scenes") else None
+    if scene and result.provenance["layer"] is None:
+        number = int(scene.group(1))
+        return f"x = net.samples({number + 1})[{number}:]  # {name}"
     if result.picture is not None and Path(name).suffix.lower() in _PICTURES:
         return f"x = net.read({said})"
     if result.provenance["layer"] is not None:
