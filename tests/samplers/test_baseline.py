@@ -50,6 +50,21 @@ def test_white_and_black_are_the_extremes_of_each_channel_of_each_row() -> None:
             assert bool((black[row, channel] == ROWS[row, channel].min()).all())
 
 
+def test_the_channel_mean_is_the_mean_of_each_channel_of_each_row() -> None:
+    mean = found(sg.ChannelMean())[:, 0]
+    for row in range(3):
+        for channel in range(2):
+            expected = sum(ROWS[row, channel].flatten().tolist()) / 30
+            torch.testing.assert_close(mean[row, channel], torch.full((6, 5), expected, dtype=torch.float64))
+    features = found(sg.ChannelMean(), torch.tensor([[1.0, 2.0, 6.0]]))
+    assert features.tolist() == [[[3.0, 3.0, 3.0]]]
+
+
+def test_the_channel_mean_along_a_path_is_that_of_the_input() -> None:
+    asked = Query.of(ROWS, 0).with_x(ROWS * 0)
+    assert torch.equal(sg.ChannelMean().of(nn.Identity(), asked, Schedule(2)), found(sg.ChannelMean()))
+
+
 def test_noise_is_around_the_middle_of_the_range_by_the_key_of_the_row() -> None:
     baseline = sg.Noise(0.25, samples=400)
     rows = found(baseline)

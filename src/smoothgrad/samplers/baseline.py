@@ -118,6 +118,18 @@ class Black(Baseline):
 
 @final
 @dataclass(frozen=True, repr=False)
+class ChannelMean(Baseline):
+    """The mean of each channel of each row: of a picture its mean colour.
+
+    Of rows without channels (D,) the mean of all values; of several inputs, the mean of each.
+    """
+
+    def of(self, model: nn.Module, query: Query, schedule: Schedule) -> Tensor:
+        return _one(_means(query).expand(query.x.shape))
+
+
+@final
+@dataclass(frozen=True, repr=False)
 class Noise(Baseline):
     """Gaussian noise around the row's mid-range, of standard deviation `noise` in the given unit; `samples` of them per row.
 
@@ -369,6 +381,15 @@ def choose(data: Tensor, keys: Tensor, draws: range) -> Tensor:
 def _rise(output: Tensor, classes: Tensor) -> Tensor:
     """s_other - s_now, for classes (N, 2) = (now, other)."""
     return pick(output, classes[:, 1]) - pick(output, classes[:, 0])
+
+
+def _means(query: Query) -> Tensor:
+    """The mean of each channel of each row, or of each of the inputs packed into it, shaped to broadcast against the rows."""
+    rows = query.origin
+    if query.parts:
+        return torch.cat([part.mean(1, keepdim=True).expand_as(part) for part in rows.split(list(query.parts), 1)], 1)
+    start = 2 if rows.ndim > 2 else 1  # (N, C, ...): over what follows the channel
+    return rows.mean(tuple(range(start, rows.ndim)), keepdim=True)
 
 
 def _one(rows: Tensor) -> Tensor:
