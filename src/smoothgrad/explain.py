@@ -5,54 +5,27 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple, TypeAlias, TypedDict, Unpack, overload
+from typing import Any, NamedTuple, TypedDict, Unpack, overload
 
 import torch
 from torch import Tensor, nn
 
-from smoothgrad.checks import (
-    Keys,
-    Precision,
-    check_apart,
-    check_chunk,
-    check_classes,
-    check_context,
-    check_dtype,
-    check_finite,
-    check_inputs,
-    check_keys,
-    check_method,
-    check_model,
-    check_precision,
-    check_seed,
-    check_smooth,
-    device_of,
-    first_look,
-    on_device,
-    refusals,
-    same_layer,
-    without_history,
-)
+from smoothgrad.checks import Keys, Precision, check_apart, check_method, check_precision
 from smoothgrad.core.ambient import own_arithmetic, stepwise
 from smoothgrad.core.coarse import fitted
 from smoothgrad.core.explainer import Explainer, Partial, relative_error
 from smoothgrad.core.halving import reproducibility
 from smoothgrad.core.moments import Estimate
 from smoothgrad.core.query import Query
-from smoothgrad.core.schedule import Schedule
 from smoothgrad.engine import Asked, Engine
-from smoothgrad.models.layer import at as seen_from
 from smoothgrad.models.network import Network
-from smoothgrad.models.packed import Packed, Packing
+from smoothgrad.question import At, Inputs, Question
 from smoothgrad.recipe import data_in, to_recipe
 from smoothgrad.result import Attribution, Completeness, unit_of
 from smoothgrad.several import Attributions
-from smoothgrad.targets import Each, TargetLike, as_target
-
-Inputs: TypeAlias = tuple[Tensor, ...] | list[Tensor]  # several, explained together
-At: TypeAlias = str | nn.Module  # a layer
+from smoothgrad.targets import TargetLike
 
 
 class Batch(NamedTuple):
@@ -190,10 +163,12 @@ def explain(
     >>> bool((result.maps[0] == net.weight[1]).all())
     True
     """
-    run = _Run.checked(model, x, method, target, at, context, seed, keys, chunk, precision, device)
-    parts = list(stepwise(run.batches(progress), run.query.x.device))
-    with own_arithmetic(run.query.x.device):
-        return run.result(Batch.joined(parts))
+    check_method(method)
+    check_precision(precision)
+    question = Question.checked(
+        model, x, target=target, at=at, context=context, seed=seed, keys=keys, chunk=chunk, device=device
+    )
+    return Run.of(question, method, precision, chunk).whole(progress)
 
 
 @overload
@@ -238,91 +213,53 @@ def explain_live(
     >>> [int(part.draws) for part in sg.explain_live(net, torch.rand(1, 3), method=sg.smoothgrad(samples=6), chunk=2)]
     [2, 4, 6]
     """
-    run = _Run.checked(model, x, method, target, at, context, seed, keys, chunk, precision, device)
+    check_method(method)
+    check_precision(precision)
+    question = Question.checked(
+        model, x, target=target, at=at, context=context, seed=seed, keys=keys, chunk=chunk, device=device
+    )
+    run = Run.of(question, method, precision, chunk)
     return stepwise(run.live(), run.query.x.device)
 
 
 @dataclass(frozen=True)
-class _Run:
-    """A question that has passed all checks."""
+class Run:
+    """A method on a question, and how the work is done."""
 
+    question: Question
     method: Explainer
-    kind: str  # of the target
-    question: Asked
-    precision: str
-    chunk: int | None
-    query: Query
-    output: Tensor
-    score: Tensor
-    keys: Tensor
-    seed: int
-    asked: nn.Module  # what the user gave
-    layer: str | None
-    started: float
+    precision: Precision = "float32"
+    chunk: int | None = None
+    begun: float = field(default_factory=time.perf_counter)
 
     @staticmethod
-    @torch.inference_mode(False)
-    def checked(
-        model: nn.Module,
-        x: Tensor | Inputs,
-        method: Explainer,
-        target: TargetLike,
-        at: At | None,
-        context: tuple[Tensor, ...],
-        seed: int,
-        keys: Keys,
-        chunk: int | None,
-        precision: str,
-        device: str | torch.device | None,
-    ) -> _Run:
-        started = time.perf_counter()
-        check_method(method)
-        check_model(model)
-        explained = check_inputs(x, layer=at is not None)
-        packing = Packing.of(explained) if isinstance(x, tuple | list) and at is None else None
-        check_seed(seed)
-        check_chunk(chunk)
-        check_precision(precision)
-        goal = as_target(target)
-        named = check_keys(keys, len(explained[0]))
-        others = check_context(context, len(explained[0]))
-        asked = model
-        model = on_device(model, device)
-        place = device_of(model, explained[0])
-        check_dtype(model, explained)
-        inputs = tuple(without_history(part).to(place) for part in (*explained, *others))
-        with own_arithmetic(place):
-            with refusals(asked, explained):
-                seen = _seen(model, inputs, None if at is None else same_layer(asked, model, at), packing)
-            x = seen.x
-            schedule = Schedule(chunk) if chunk else Schedule.for_rows(x.shape[1:])
-            nothing = torch.zeros(len(x), dtype=torch.int64, device=place)
-            query = Query.of(x, nothing, seed=seed, keys=named, context=seen.context)
-            with refusals(asked, explained):
-                output = first_look(seen.view, query, schedule)
-            check_classes(asked, output)
-            check_smooth(output, f"the output of {type(asked).__name__}")
-            index = goal.resolve(output)
-            query = replace(query, target=index, scorer=goal.score, parts=() if packing is None else packing.sizes)
-            if isinstance(goal, Each):
-                query = query.for_each(index)
-                output, named = (rows.repeat_interleave(query.twins, 0) for rows in (output, named))
-            check_smooth(goal.score(output, query.target), "the score that the target gives")
-            method.check(query)
-            score = query.scores(output)
-            check_finite(score, "the score")
-            reads, as_it_is = method.layers, method.needs_itself
-            question = Asked(model, inputs, output[:1], x.shape[1:], seen.layer, reads, as_it_is, packing)
-        label = None if at is None else at if isinstance(at, str) else type(at).__name__
-        return _Run(
-            method, goal.kind, question, precision, chunk, query, output, score, named, seed, asked, label, started
-        )
+    def of(question: Question, method: Explainer, precision: Precision = "float32", chunk: int | None = None) -> Run:
+        """The run, once the method has said that it can explain such rows."""
+        with own_arithmetic(question.query.x.device):
+            method.check(question.query)
+        return Run(question, method, precision, chunk)
+
+    def whole(self, progress: Callable[[Progress], object] | None = None) -> Attribution | Attributions:
+        """All rows, batch by batch, as one result."""
+        parts = list(stepwise(self.batches(progress), self.query.x.device))
+        with own_arithmetic(self.query.x.device):
+            return self.result(Batch.joined(parts))
+
+    @property
+    def query(self) -> Query:
+        """The rows, with what is asked of them."""
+        return self.question.query
+
+    @cached_property
+    def asked(self) -> Asked:
+        """How the network is asked by this method."""
+        return self.question.asked_by([self.method])
 
     @cached_property
     def engine(self) -> Engine:
         """What is asked: made when the work begins, since a copy takes a while."""
         points = len(self.query) // self.query.twins
-        return Engine.of(self.question, self.precision, points * self.method.passes, self.chunk)
+        return Engine.of(self.asked, self.precision, points * self.method.passes, self.chunk)
 
     def batches(self, progress: Callable[[Progress], object] | None) -> Iterator[Batch]:
         """The rows in batches of one chunk, each to its end: what is held beside the result does not grow with N."""
@@ -336,8 +273,8 @@ class _Run:
                     progress(Progress(done, passes * len(self.query), partial))
             assert partial is not None, "every explainer reports at least once"
             found = Batch.of(partial, self.method.change(engine.exact, batch, engine.schedule))
-            if self.packing is not None:
-                check_apart(self.method, found.estimate.value, self.packing)
+            if self.question.packing is not None:
+                check_apart(self.method, found.estimate.value, self.question.packing)
             yield found
             before += len(batch)
 
@@ -348,102 +285,66 @@ class _Run:
         for partial in self.engine.partials(self.method, query):
             yield self.result(Batch.of(partial, change))
 
-    @property
-    def packing(self) -> Packing | None:
-        """How several inputs are packed into the rows; None for one."""
-        return self.question.packing
-
     def result(self, known: Batch) -> Attribution | Attributions:
         """What the caller gets."""
-        if self.packing is None:
+        packing = self.question.packing
+        if packing is None:
             return self.attribution(known)
-        check_apart(self.method, known.estimate.value, self.packing)
-        return Attributions(self.attribution(known), self.packing)
+        check_apart(self.method, known.estimate.value, packing)
+        return Attributions(self.attribution(known), packing)
 
     def attribution(self, known: Batch) -> Attribution:
+        """The maps, as those of one input."""
         (value, stderr, draws, _), agreement, change, converged = known
-        maps = _at_size(value, self.query.shape)
+        question, shape = self.question, self.query.shape
+        maps = _at_size(value, shape)
         freedom = None if stderr is None else self.method.freedom(draws)
         completeness = None if change is None else Completeness(maps.flatten(1).sum(1).cpu(), change.cpu())
-        network = self.asked if isinstance(self.asked, Network) else None
         return Attribution(
             maps=maps.cpu(),
-            stderr=None if stderr is None else _at_size(stderr, self.query.shape).cpu(),
+            stderr=None if stderr is None else _at_size(stderr, shape).cpu(),
             x=self.query.x.cpu(),
             target=self.query.target.cpu(),
-            score=self.score.cpu(),
+            score=question.score.cpu(),
             draws=draws.cpu(),
             freedom=None if freedom is None else freedom.cpu(),
             reproducibility=None if agreement is None else agreement.cpu(),
             passes=self.method.cost(draws).cpu(),
             completeness=completeness,
             recipe=to_recipe(self.method),
-            unit=unit_of(self.method, self.kind, self.layer),
+            unit=unit_of(self.method, question.kind, question.layer),
             unsigned=self.method.unsigned,
             converged=None if converged is None else converged.cpu(),
-            kind=self.kind,
-            seed=self.seed,
+            kind=question.kind,
+            seed=question.seed,
             provenance=self.provenance(),
-            keys=self.keys,
-            output=self.output.cpu() if self.output.ndim == 2 else None,
-            picture=self.picture(network),
-            classes=() if network is None else network.classes,
+            keys=question.keys,
+            output=question.output.cpu() if question.output.ndim == 2 else None,
+            picture=question.picture,
+            classes=question.network.classes if isinstance(question.network, Network) else (),
             data=tuple(part.tensor for part in data_in(self.method)),
             coarse=None if maps.shape == value.shape else value.cpu(),
         )
 
-    def picture(self, network: Network | None) -> Tensor | None:
-        """The network's inputs as a person would see them, where it says how and they are pictures."""
-        x = self.input
-        if network is None or x.ndim != 4 or x.shape[1] != network.preprocessing.channels:
-            return None
-        return network.show(x.cpu())
-
-    @property
-    def input(self) -> Tensor:
-        """What the network takes first. Where a layer's output is explained, the view of the layer has it first in its context."""
-        if self.packing is not None:
-            return self.packing.apart(self.query.x)[0]
-        return self.query.x if self.layer is None else self.query.context[0]
-
     def provenance(self) -> dict[str, Any]:
+        """What it was made with."""
         from smoothgrad import __version__
 
-        name = self.asked.name if isinstance(self.asked, Network) else type(self.asked).__name__
+        question, packing = self.question, self.question.packing
         return {
             "smoothgrad": __version__,
             "torch": torch.__version__,
             "python": platform.python_version(),
             "machine": platform.machine(),
             "device": str(self.query.x.device),
-            "model": name,
-            "fingerprint": self.question.fingerprint,
-            "layer": self.layer,
-            "input": list(self.input.shape[1:]),
-            **({} if self.packing is None else {"inputs": [list(shape) for shape in self.packing.shapes]}),
+            "model": question.name,
+            "fingerprint": self.asked.fingerprint,
+            "layer": question.layer,
+            "input": list(question.input.shape[1:]),
+            **({} if packing is None else {"inputs": [list(shape) for shape in packing.shapes]}),
             **self.engine.described(self.query.x.dtype),
-            "seconds": round(time.perf_counter() - self.started, 3),
+            "seconds": round(question.seconds + time.perf_counter() - self.begun, 3),
         }
-
-
-class _Seen(NamedTuple):
-    """What is explained of a model: rows, and the view that takes them."""
-
-    view: nn.Module
-    x: Tensor  # (N, *S)
-    context: tuple[Tensor, ...]
-    layer: str | None = None  # whose output the rows are
-
-
-def _seen(model: nn.Module, inputs: tuple[Tensor, ...], at: At | None, packing: Packing | None) -> _Seen:
-    """The model as a function of what is explained: its first input, a layer's output, or several inputs in one row."""
-    if at is not None:
-        view = seen_from(model, at)
-        return _Seen(view, view.capture(*inputs), inputs, view.name)
-    if packing is not None:
-        count = len(packing.shapes)
-        return _Seen(Packed(model, packing), packing.packed(inputs[:count]), inputs[count:])
-    return _Seen(model, inputs[0], inputs[1:])
 
 
 def _at_size(maps: Tensor, shape: torch.Size) -> Tensor:

@@ -27,13 +27,15 @@ T = TypeVar("T")
 Read = Callable[[str], Tensor]  # what a text in place of a tensor stands for, such as the path of a picture
 
 
-def _modules(*packages: Any) -> Iterator[Any]:
+def modules_in(*packages: Any) -> Iterator[Any]:
+    """Every module of the packages."""
     for package in packages:
         for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             yield import_module(found.name)
 
 
-def _pieces(*modules: Any) -> Iterator[type[Value]]:
+def pieces_in(*modules: Any) -> Iterator[type[Value]]:
+    """Every piece that is written in one of the modules."""
     for module in modules:
         for piece in vars(module).values():
             here = isinstance(piece, type) and issubclass(piece, Value) and piece.__module__ == module.__name__
@@ -45,7 +47,7 @@ PIECES: dict[str, type[Value]] = {
     piece.__name__: piece
     for piece in (
         *(Over, Then, Until),
-        *_pieces(*_modules(rules, samplers, explainers), reduce, targets),
+        *pieces_in(*modules_in(rules, samplers, explainers), reduce, targets),
     )
 }
 MAKERS: dict[str, Callable[..., Any]] = {**PIECES, **{name: method.make for name, method in METHODS.items()}}
@@ -74,7 +76,7 @@ def from_recipe(text: str, *, data: Sequence[Tensor] = (), read: Read | None = N
     >>> from_recipe("smoothgrad(noise=0.1, samples=20)")
     Gradient().over(Gaussian(noise=0.1, samples=20))
     """
-    return _expect(_Builder(data, read).text(text), Explainer, text)
+    return expect(Builder(data, read).text(text), Explainer, text)
 
 
 def target_from_recipe(text: str) -> targets.Target:
@@ -83,7 +85,7 @@ def target_from_recipe(text: str) -> targets.Target:
     >>> target_from_recipe("Contrast(Class(3), Class(5))")
     Contrast(this=Class(index=3), that=Class(index=5))
     """
-    return _expect(_Builder((), None, TARGETS, "Contrast(Class(3), Top())").text(text), targets.Target, text)
+    return expect(Builder((), None, TARGETS, "Contrast(Class(3), Top())").text(text), targets.Target, text)
 
 
 def to_data(piece: Any) -> Any:
@@ -106,7 +108,7 @@ def from_data(plain: Any, *, data: Sequence[Tensor] = ()) -> Explainer:
     >>> from_data({"piece": "Gradient", "rule": {"piece": "Guided"}})
     Gradient(rule=Guided())
     """
-    return _expect(_Builder(data, None).plain(plain), Explainer, str(plain))
+    return expect(Builder(data, None).plain(plain), Explainer, str(plain))
 
 
 def data_in(piece: Any) -> list[Data]:
@@ -120,7 +122,8 @@ def data_in(piece: Any) -> list[Data]:
     return []
 
 
-def _expect(piece: Any, kind: type[T], text: str) -> T:
+def expect(piece: Any, kind: type[T], text: str) -> T:
+    """The piece, where it is of this kind; else `BadRecipe`."""
     if not isinstance(piece, kind):
         words = f"{text!r} is no {kind.__name__.lower()}, but {type(piece).__name__}"
         inside = isinstance(piece, Sampler) and kind is Explainer
@@ -128,7 +131,7 @@ def _expect(piece: Any, kind: type[T], text: str) -> T:
     return piece
 
 
-class _Builder:
+class Builder:
     """Builds pieces from text or plain data, given the tensors that they may name."""
 
     def __init__(
@@ -137,13 +140,16 @@ class _Builder:
         read: Read | None,
         makers: dict[str, Callable[..., Any]] | None = None,
         example: str = "smoothgrad(noise=0.1)",
+        noun: str = "method or piece",
     ) -> None:
+        self.noun = noun  # what a name that is not known should have been
         self.makers = MAKERS if makers is None else makers
         self.example = example
         self.data = {f"data:{Data(tensor).digest}": tensor for tensor in data}
         self.read = read
 
     def text(self, text: str) -> Any:
+        """What the text describes. Raises `BadRecipe`."""
         if not isinstance(text, str):
             raise BadRecipe(f"a recipe is text such as {self.example!r}, got {text!r}")
         try:
@@ -158,7 +164,7 @@ class _Builder:
             case ast.Call(func=ast.Name(id=name)):
                 return self._call(name, self.makers.get(name), node, text)
             case ast.Call(func=ast.Attribute(value=inner, attr="over" | "then" as verb)):
-                explainer = _expect(self._node(inner, text), Explainer, text)
+                explainer = expect(self._node(inner, text), Explainer, text)
                 return self._call(verb, explainer.over if verb == "over" else explainer.then, node, text)
             case ast.Call(func=ast.Attribute(attr=verb)):
                 raise BadRecipe(f"no verb .{verb}() in {text!r}; an explainer has .over(sampler) and .then(finish)")
@@ -171,13 +177,13 @@ class _Builder:
             case ast.Name(id=name) if name in self.makers:
                 raise BadRecipe(f"{name} in {text!r} must be called: write {name}()")
             case ast.Name(id=name):
-                raise BadRecipe(f"no method or piece {name!r}; {nearest(name, self.makers)}")
+                raise BadRecipe(f"no {self.noun} {name!r}; {nearest(name, self.makers)}")
             case _:
                 raise BadRecipe(f"cannot read {ast.unparse(node)!r} in the recipe {text!r}")
 
     def _call(self, name: str, make: Callable[..., Any] | None, node: ast.Call, text: str) -> Any:
         if make is None:
-            raise BadRecipe(f"no method or piece {name!r}; {nearest(name, self.makers)}")
+            raise BadRecipe(f"no {self.noun} {name!r}; {nearest(name, self.makers)}")
         if any(keyword.arg is None for keyword in node.keywords):
             raise BadRecipe(f"cannot read ** in the recipe {text!r}")
         args = [self._node(arg, text) for arg in node.args]
@@ -215,6 +221,7 @@ class _Builder:
         return self.read(given)
 
     def plain(self, plain: Any) -> Any:
+        """What `to_data` wrote out. Raises `BadRecipe`."""
         if isinstance(plain, dict):
             name = plain.get("piece")
             if not isinstance(name, str) or name not in PIECES:
