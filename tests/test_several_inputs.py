@@ -256,6 +256,7 @@ def starts(baseline: sg.Baseline, **given: Any) -> tuple[Tensor, Tensor]:
         (sg.Constant((0.5, -1.0)), 0.5, -1.0),
         (sg.White(), 1.1, 5.0),
         (sg.Black(), -0.7, -2.0),
+        (sg.ChannelMean(), 0.25, 2.0),  # of two inputs, the mean of each
         (sg.Several(sg.Black(), sg.White()), 0.2, 1.5),  # their mean
     ],
     ids=repr,

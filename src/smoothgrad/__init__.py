@@ -35,6 +35,7 @@ from smoothgrad.explainers.cam import EigenCam, GradCam, GradCamPlusPlus, HiResC
 from smoothgrad.explainers.cam_pooled import Cam
 from smoothgrad.explainers.cam_scores import AblationCam, ScoreCam
 from smoothgrad.explainers.combine import Combination, Difference, Product, Sum
+from smoothgrad.explainers.controls import RandomMap, Sobel, UniformMap
 from smoothgrad.explainers.deeplift import DeepLift, DeepShap
 from smoothgrad.explainers.finish import Absolute, Centred, Positive, Smoothed, TimesInput
 from smoothgrad.explainers.fullgrad import FullGradient, FullGradients, full_gradients
@@ -46,6 +47,43 @@ from smoothgrad.explainers.refined import Refined
 from smoothgrad.explainers.relevance import Relevance
 from smoothgrad.explainers.score import PointScore
 from smoothgrad.explainers.xrai import Xrai
+from smoothgrad.measure import MEASURES
+from smoothgrad.measure.case import Case, Curve, Judged
+from smoothgrad.measure.complexity import EffectiveSize, Entropy, Gini, TotalVariation
+from smoothgrad.measure.correlation import FaithfulnessCorrelation, FaithfulnessEstimate, SensitivityN
+from smoothgrad.measure.deletion import Deletion, Insertion, Srg
+from smoothgrad.measure.flipping import Irof, PixelFlipping, RegionPerturbation
+from smoothgrad.measure.imputed import Imputed
+from smoothgrad.measure.infidelity import Infidelity, ScaledInfidelity
+from smoothgrad.measure.judging import judge
+from smoothgrad.measure.keep_top import KeepTop
+from smoothgrad.measure.localisation import (
+    EnergyInside,
+    LocalisationAuc,
+    PointingGame,
+    RelevanceMass,
+    RelevanceRank,
+    TopK,
+)
+from smoothgrad.measure.measure import Measure
+from smoothgrad.measure.monotonicity import Monotonicity, MonotonicityCorrelation
+from smoothgrad.measure.pic import AccuracyPic, SoftmaxPic
+from smoothgrad.measure.recipe import measure_from_recipe
+from smoothgrad.measure.regions import regions_from_boxes, regions_from_masks
+from smoothgrad.measure.removal import Removal, Replaced
+from smoothgrad.measure.road import Road, RoadLeastFirst, RoadMostFirst
+from smoothgrad.measure.robustness import (
+    AverageSensitivity,
+    LocalLipschitz,
+    MaxSensitivity,
+    RelativeInputStability,
+    RelativeOutputStability,
+    SeedAgreement,
+)
+from smoothgrad.measure.sanity import CascadingRandomisation, ComplexityRise, IndependentRandomisation, RandomLogit
+from smoothgrad.measure.scores import Scores
+from smoothgrad.measure.similarity import Hog, Pearson, Similarity, Spearman, Ssim
+from smoothgrad.measure.twin import TwinRow, against_twin
 from smoothgrad.methods import METHODS, citation
 from smoothgrad.methods.attention import attention_rollout, gradient_rollout, raw_attention
 from smoothgrad.methods.cams import (
@@ -62,6 +100,7 @@ from smoothgrad.methods.cams import (
     smooth_grad_cam_plus_plus,
     x_grad_cam,
 )
+from smoothgrad.methods.controls import random_map, sobel, uniform_map
 from smoothgrad.methods.deeplift import deep_lift, deep_shap
 from smoothgrad.methods.fullgrad import full_grad, smooth_full_grad
 from smoothgrad.methods.gradients import (
@@ -100,6 +139,7 @@ from smoothgrad.models.load import load
 from smoothgrad.models.network import Network
 from smoothgrad.models.packed import pack
 from smoothgrad.models.prepare import Preparation, Prepared, prepare
+from smoothgrad.models.scenes import SceneKind, Scenes, scenes
 from smoothgrad.recipe import from_data, from_recipe, to_data, to_recipe
 from smoothgrad.result import Attribution, Completeness
 from smoothgrad.rules.composite import ByName, ByPosition, ByType, Choice, Composite
@@ -112,6 +152,7 @@ from smoothgrad.samplers.baseline import (
     Baseline,
     Black,
     Blurred,
+    ChannelMean,
     Constant,
     FromData,
     Given,
@@ -130,18 +171,21 @@ from smoothgrad.several import Attributions
 from smoothgrad.targets import Class, Classes, Contrast, Each, Probability, Score, Target, Top
 from smoothgrad.view.look import Look
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 __all__ = [
+    "MEASURES",
     "METHODS",
     "Ablation",
     "AblationCam",
     "Absolute",
+    "AccuracyPic",
     "Adversarial",
     "AlphaBeta",
     "AttentionRollout",
     "Attribution",
     "Attributions",
+    "AverageSensitivity",
     "Baseline",
     "Black",
     "BlurPath",
@@ -150,32 +194,43 @@ __all__ = [
     "ByPosition",
     "ByType",
     "Cam",
+    "CascadingRandomisation",
+    "Case",
     "Centred",
+    "ChannelMean",
     "Choice",
     "Class",
     "Classes",
     "Combination",
     "Comparison",
     "Completeness",
+    "ComplexityRise",
     "Composite",
     "Constant",
     "Contrast",
     "Crossing",
+    "Curve",
     "Data",
     "DataPaths",
     "DataPoints",
     "Deconv",
     "DeepLift",
     "DeepShap",
+    "Deletion",
     "DenseRevealCancel",
     "Difference",
     "Draw",
     "Dropout",
     "Each",
+    "EffectiveSize",
     "EigenCam",
+    "EnergyInside",
+    "Entropy",
     "Epsilon",
     "Estimate",
     "Explainer",
+    "FaithfulnessCorrelation",
+    "FaithfulnessEstimate",
     "Finish",
     "Flat",
     "FromData",
@@ -184,6 +239,7 @@ __all__ = [
     "Gamma",
     "Gaussian",
     "GeometricMean",
+    "Gini",
     "Given",
     "GradCam",
     "GradCamPlusPlus",
@@ -193,15 +249,29 @@ __all__ = [
     "Guided",
     "GuidedPath",
     "HiResCam",
+    "Hog",
+    "Imputed",
+    "IndependentRandomisation",
+    "Infidelity",
+    "Insertion",
+    "Irof",
+    "Judged",
+    "KeepTop",
     "Labelled",
     "Laplace",
     "LayerCam",
+    "LocalLipschitz",
+    "LocalisationAuc",
     "Look",
     "Masks",
     "Max",
+    "MaxSensitivity",
     "Mean",
+    "Measure",
     "Median",
     "MedianOfMeans",
+    "Monotonicity",
+    "MonotonicityCorrelation",
     "Multiplicative",
     "MultiplierRule",
     "Network",
@@ -210,8 +280,11 @@ __all__ = [
     "NoisyWeights",
     "Over",
     "Parts",
+    "Pearson",
+    "PixelFlipping",
     "Plain",
     "PointScore",
+    "PointingGame",
     "Positive",
     "Preparation",
     "Prepared",
@@ -219,25 +292,49 @@ __all__ = [
     "Product",
     "Progress",
     "Query",
+    "RandomLogit",
+    "RandomMap",
     "RawAttention",
     "Rectified",
     "Reduction",
     "Refined",
+    "RegionPerturbation",
+    "RelativeInputStability",
+    "RelativeOutputStability",
     "Relevance",
+    "RelevanceMass",
+    "RelevanceRank",
     "RelevanceRule",
+    "Removal",
+    "Replaced",
     "Rescale",
     "RevealCancel",
+    "Road",
+    "RoadLeastFirst",
+    "RoadMostFirst",
     "Roots",
     "Rule",
     "SaltAndPepper",
     "Sampler",
+    "ScaledInfidelity",
+    "SceneKind",
+    "Scenes",
     "Schedule",
     "Score",
     "ScoreCam",
+    "Scores",
+    "SeedAgreement",
+    "SensitivityN",
     "Several",
     "SignAgreement",
+    "Similarity",
     "Smoothed",
+    "Sobel",
+    "SoftmaxPic",
+    "Spearman",
     "SquareMean",
+    "Srg",
+    "Ssim",
     "StraightPath",
     "Sum",
     "Superpixels",
@@ -246,8 +343,12 @@ __all__ = [
     "TimesInput",
     "Together",
     "Top",
+    "TopK",
+    "TotalVariation",
     "TrimmedMean",
+    "TwinRow",
     "Uniform",
+    "UniformMap",
     "Until",
     "Variance",
     "WSquare",
@@ -259,6 +360,7 @@ __all__ = [
     "ZPlus",
     "Zero",
     "ablation_cam",
+    "against_twin",
     "at",
     "attention_rollout",
     "attn_lrp",
@@ -291,6 +393,7 @@ __all__ = [
     "hires_cam",
     "input_x_gradient",
     "integrated_gradients",
+    "judge",
     "layer_cam",
     "load",
     "lrp",
@@ -302,13 +405,18 @@ __all__ = [
     "lrp_epsilon_plus",
     "lrp_epsilon_plus_flat",
     "lrp_gamma",
+    "measure_from_recipe",
     "noisegrad",
     "occlusion",
     "pack",
     "prepare",
+    "random_map",
     "raw_attention",
     "rectgrad",
+    "regions_from_boxes",
+    "regions_from_masks",
     "rise",
+    "scenes",
     "score_cam",
     "simple_taylor",
     "smooth_full_grad",
@@ -318,8 +426,10 @@ __all__ = [
     "smooth_taylor",
     "smoothgrad",
     "smoothgrad_squared",
+    "sobel",
     "to_data",
     "to_recipe",
+    "uniform_map",
     "vargrad",
     "x_grad_cam",
     "xrai",

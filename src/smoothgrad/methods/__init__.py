@@ -13,10 +13,21 @@ from smoothgrad.citations import PAPERS
 from smoothgrad.core.explainer import Explainer
 from smoothgrad.core.value import Value, fields_of
 from smoothgrad.errors import BadMethod
-from smoothgrad.methods import attention, cams, deeplift, fullgrad, gradients, paths, perturbation, relevance, weights
+from smoothgrad.methods import (
+    attention,
+    cams,
+    controls,
+    deeplift,
+    fullgrad,
+    gradients,
+    paths,
+    perturbation,
+    relevance,
+    weights,
+)
 from smoothgrad.methods.method import Method
 
-FAMILIES = (gradients, paths, weights, relevance, deeplift, fullgrad, cams, perturbation, attention)
+FAMILIES = (gradients, paths, weights, relevance, deeplift, fullgrad, cams, perturbation, attention, controls)
 METHODS: dict[str, Method] = {row.name: row for family in FAMILIES for row in family.ROWS}
 
 
