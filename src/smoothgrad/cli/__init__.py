@@ -16,6 +16,8 @@ from smoothgrad.cli.demo import demo
 from smoothgrad.cli.doctor import doctor
 from smoothgrad.cli.explain import explain
 from smoothgrad.cli.features import features
+from smoothgrad.cli.measure import measure
+from smoothgrad.cli.measures import measures
 from smoothgrad.cli.methods import methods
 from smoothgrad.cli.options import FLAG
 
@@ -53,7 +55,7 @@ app = typer.Typer(
     epilog="Start with [bold]smoothgrad demo[/bold]; it needs no picture and no download. "
     "Exit codes: 0 done, 1 the work or a part of it failed, 2 the command was not understood.",
 )
-for command in (explain, compare, demo, methods, doctor):
+for command in (explain, compare, measure, demo, methods, measures, doctor):
     app.command()(command)
 app.add_typer(features)
 

@@ -24,7 +24,8 @@ NETWORK, QUESTION, LOOK, OUTPUT = "Network", "Question", "Look", "Output"
 Pictures = Annotated[
     list[Path] | None,
     typer.Argument(
-        metavar="PICTURES", help="Files, or folders whose pictures are all taken. With digits: none takes its own."
+        metavar="PICTURES",
+        help="Files, or folders whose pictures are all taken. With digits or scenes: none takes their own.",
     ),
 ]
 Model = Annotated[
@@ -33,7 +34,7 @@ Model = Annotated[
         "--model",
         "-m",
         metavar="NAME",
-        help="digits, timm:NAME, torchvision:NAME, hf:ORG/NAME or hf:FOLDER, path/to/net.py:FUNCTION.",
+        help="digits, scenes, timm:NAME, torchvision:NAME, hf:ORG/NAME or hf:FOLDER, path/to/net.py:FUNCTION.",
         rich_help_panel=NETWORK,
     ),
 ]
@@ -347,6 +348,17 @@ def read_number(option: str, text: str, what: str) -> float:
         return float(text)
     except ValueError as error:
         raise BadOption(f"{option} is {text!r}; give {what}") from error
+
+
+def read_share(option: str, text: str) -> float:
+    """
+    >>> read_share("--confidence", "0.95")
+    0.95
+    """
+    number = read_number(option, text, "a share above 0 and below 1, such as 0.95")
+    if not 0 < number < 1:
+        raise BadOption(f"{option} is {text!r}; give a share above 0 and below 1, such as 0.95")
+    return number
 
 
 def read_numbers(option: str, text: str) -> float | tuple[float, ...]:

@@ -23,6 +23,7 @@ _NEEDS: dict[str, tuple[tuple[str, ...], str]] = {
     "png": (("matplotlib",), "view"),
     "html": (("jinja2", "matplotlib"), "report"),
     "csv": (("pandas",), "table"),
+    "parquet": (("pandas", "pyarrow"), "table"),
     "safetensors": ((), ""),
 }
 

@@ -67,9 +67,17 @@ class Bars:
             self._one, completed=progress.done, total=progress.total, error=in_words(progress.relative_error())
         )
 
+    def judged(self, name: str, done: int, total: int) -> None:
+        """Called after each batch of rows that a measure has judged: so many rows x measures of all."""
+        self._bars.update(self._one, description=name, completed=done, total=total, unit="scores", error="")
+
     def refresh(self) -> None:
         """Draw now, rather than when it is time again."""
         self._bars.refresh()
+
+    def reach(self, maps: float) -> None:
+        """So many of all maps are made and judged; a part of one counts as such."""
+        self._bars.update(self._all, completed=maps)
 
     def end(self) -> None:
         """A map is done, or has failed."""

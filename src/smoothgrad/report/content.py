@@ -9,6 +9,7 @@ from smoothgrad.citations import PAPERS
 from smoothgrad.compare import Comparison, Failure, Row
 from smoothgrad.errors import BadInput, BadRecipe
 from smoothgrad.methods import citation
+from smoothgrad.report.judged import JudgedPart, judged_part, pictures_in
 from smoothgrad.report.pictures import Drawn, Picture, beneath, drawn_row, input_pixels, panel_of, picture, thumbnail
 from smoothgrad.report.repeat import snippet
 from smoothgrad.report.words import (
@@ -97,12 +98,13 @@ class Content(NamedTuple):
     certain: tuple[str, ...]  # of the methods, those without chance on every picture
     sections: tuple[Section, ...]
     failures: int
+    judged: JudgedPart | None  # where maps were judged
     reading: tuple[tuple[str, str], ...]  # heading, text
     sources: tuple[Source, ...]
     versions: tuple[tuple[str, str], ...]
 
 
-def content_of(comparison: Comparison, look: Look | None, title: str) -> Content:
+def content_of(comparison: Comparison, look: Look | None, title: str, confidence: float = 0.95) -> Content:
     """What the page of a comparison says. Raises `BadInput` for a comparison without cells."""
     comparison = in_parts(comparison)
     if not comparison.rows or not comparison.labels:
@@ -118,7 +120,8 @@ def content_of(comparison: Comparison, look: Look | None, title: str) -> Content
         certain=_certain(comparison.labels, sections),
         sections=sections,
         failures=len(comparison.failures),
-        reading=tuple(_reading(look, made, sections)),
+        judged=None if comparison.scores is None else judged_part(comparison.scores, confidence),
+        reading=tuple(_reading(look, made, sections, judged=comparison.scores is not None)),
         sources=_sources(comparison),
         versions=_versions(made),
     )
@@ -146,7 +149,7 @@ def in_parts(comparison: Comparison) -> Comparison:
             columns.append((one.recipe if label == recipe else named, one.recipe, shown))
     labels, recipes = tuple(label for label, _, _ in columns), tuple(recipe for _, recipe, _ in columns)
     rows = tuple(Row(row.name, tuple(cells[i] for *_, cells in columns)) for i, row in enumerate(comparison.rows))
-    return Comparison(labels, recipes, rows)
+    return Comparison(labels, recipes, rows, comparison.scores)
 
 
 def _made(rows: Sequence[Row]) -> Iterator[Attribution]:
@@ -249,7 +252,7 @@ def _facts(comparison: Comparison, made: Sequence[Attribution]) -> tuple[tuple[s
         for name, value in (
             ("Network", "; ".join(networks)),
             ("Seen from layer", ", ".join(layers)),
-            ("Pictures" if any(result.x.ndim == 4 for result in made) else "Rows", str(_pictures(comparison))),
+            ("Pictures" if any(result.x.ndim == 4 for result in made) else "Rows", _pictures(comparison)),
             ("Methods", str(len(comparison.labels))),
             ("Seed", ", ".join(seeds)),
         )
@@ -257,10 +260,13 @@ def _facts(comparison: Comparison, made: Sequence[Attribution]) -> tuple[tuple[s
     )
 
 
-def _pictures(comparison: Comparison) -> int:
-    """Rows, but one for all those that ask different targets of the same picture, which bears the same name in each."""
+def _pictures(comparison: Comparison) -> str:
+    """Rows, but one for all those that ask different targets of the same picture, which bears the same name in each; and those
+    that were judged, of which not all need be shown."""
     first = [next(_made([row]), None) for row in comparison.rows]
-    return len({one.names if one and one.names else place for place, one in enumerate(first)})
+    shown = len({one.names if one and one.names else place for place, one in enumerate(first)})
+    judged = 0 if comparison.scores is None else len(pictures_in(comparison.scores))
+    return f"{judged}, of which the first {shown} are shown" if judged > shown > 0 else str(shown)
 
 
 def _versions(made: Sequence[Attribution]) -> tuple[tuple[str, str], ...]:
@@ -352,7 +358,9 @@ def _lead(look: Look, made: Sequence[Attribution]) -> str:
     return f"Which parts of an input the network's {explained_by(made)} depends on, and how sure that is. {said}"
 
 
-def _reading(look: Look, made: Sequence[Attribution], sections: Sequence[Section]) -> Iterator[tuple[str, str]]:
+def _reading(
+    look: Look, made: Sequence[Attribution], sections: Sequence[Section], *, judged: bool
+) -> Iterator[tuple[str, str]]:
     yield (
         "A map",
         "gives every value of the input a number: how strongly the score depends on it, near this input, as the method "
@@ -398,6 +406,14 @@ def _reading(look: Look, made: Sequence[Attribution], sections: Sequence[Section
             "Scores and percentages:",
             "scores are what the network's last layer says, before the softmax; maps explain these unless it is said "
             "otherwise. Percentages are their softmax over all classes. A high one is no proof that the network is right.",
+        )
+    if judged:
+        yield (
+            "Scores",
+            "judge maps by what the network does, not by how they look. Each measure asks another question, and methods "
+            "change places between them: a measure that removes pixels shows the network pictures "
+            "that it has never seen. Where a method is not "
+            "clearly better than a map that knows nothing of the network, the measure tells nothing in its favour.",
         )
     yield (
         "A picture that looks good proves nothing.",

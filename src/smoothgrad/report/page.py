@@ -20,13 +20,18 @@ TEMPLATE = "page.html.jinja"
 
 
 def write_report(
-    comparison: Comparison, path: str | Path, *, look: Look | None = None, title: str = "smoothgrad"
+    comparison: Comparison,
+    path: str | Path,
+    *,
+    look: Look | None = None,
+    title: str = "smoothgrad",
+    confidence: float = 0.95,
 ) -> Path:
     """Write a comparison as one HTML file that opens offline: nothing in it is fetched, and it needs no script.
 
     For each picture it shows the input, the network's top classes, and for each method the map with its scale, its standard
     error, how sure it is in words, and the code that gives the same map again. Failures stand where their maps would. `look`
-    None: what suits the rows.
+    None: what suits the rows. `confidence` is that of the intervals of scores, where maps were judged.
 
     Raises `BadInput` for a comparison without cells, `CannotWrite`, and `MissingPackage` without jinja2.
 
@@ -36,7 +41,7 @@ def write_report(
     >>> write_report(table, tempfile.mkdtemp() + "/report.html").name
     'report.html'
     """
-    page = rendered(content_of(comparison, look, title), datetime.now(UTC))
+    page = rendered(content_of(comparison, look, title, confidence), datetime.now(UTC))
     # A name of a file that is no text in this system's encoding comes with lone surrogates, which UTF-8 cannot write.
     return write_aside(path, lambda aside: aside.write_text(page, encoding="utf-8", errors="replace"))
 

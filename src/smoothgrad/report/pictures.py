@@ -82,10 +82,11 @@ def png_uri(pixels: Pixels) -> str:
         image = Image.fromarray(np.ascontiguousarray(pixels))
     memory = io.BytesIO()
     image.save(memory, format="PNG", optimize=True)
-    return _uri(memory.getvalue())
+    return png_of(memory.getvalue())
 
 
-def _uri(png: bytes) -> str:
+def png_of(png: bytes) -> str:
+    """The bytes of a PNG as the text of an image."""
     return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
 
 
@@ -194,7 +195,7 @@ def _plotted(panel: Panel, look: Look, alt: str, said: str) -> Drawn:
     memory = io.BytesIO()
     page.savefig(memory, format="png", dpi=DOTS)
     width, height = (round(DOTS * inches) for inches in page.get_size_inches())
-    return Drawn(Picture(_uri(memory.getvalue()), width, height, alt), "", (), said, "")
+    return Drawn(Picture(png_of(memory.getvalue()), width, height, alt), "", (), said, "")
 
 
 def _strongest(panel: FeaturesPanel | SignalPanel) -> str:
