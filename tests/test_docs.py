@@ -27,7 +27,8 @@ def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.Monke
     namespace: dict[str, object] = {"__name__": "__page__"}
     for block in BLOCK.finditer(text):
         line = text[: block.start(1)].count("\n")
-        exec(compile("\n" * line + block[1], str(page), "exec"), namespace)
+        code = compile("\n" * line + block[1], str(page), "exec", dont_inherit=True)  # not this file's __future__
+        exec(code, namespace)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

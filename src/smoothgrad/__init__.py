@@ -8,6 +8,8 @@ torch.Size([1, 1, 8, 8])
 """
 
 from smoothgrad import errors
+from smoothgrad.axioms.check import AXIOMS, check_axioms
+from smoothgrad.axioms.verdict import AxiomReport, Counterexample, Verdict
 from smoothgrad.compare import Comparison, compare
 from smoothgrad.core.explainer import Explainer, Finish, Over, Then
 from smoothgrad.core.moments import Estimate
@@ -174,6 +176,7 @@ from smoothgrad.view.look import Look
 __version__ = "0.4.0"
 
 __all__ = [
+    "AXIOMS",
     "MEASURES",
     "METHODS",
     "Ablation",
@@ -186,6 +189,7 @@ __all__ = [
     "Attribution",
     "Attributions",
     "AverageSensitivity",
+    "AxiomReport",
     "Baseline",
     "Black",
     "BlurPath",
@@ -208,6 +212,7 @@ __all__ = [
     "Composite",
     "Constant",
     "Contrast",
+    "Counterexample",
     "Crossing",
     "Curve",
     "Data",
@@ -351,6 +356,7 @@ __all__ = [
     "UniformMap",
     "Until",
     "Variance",
+    "Verdict",
     "WSquare",
     "White",
     "Windows",
@@ -366,6 +372,7 @@ __all__ = [
     "attn_lrp",
     "blur_integrated_gradients",
     "cam",
+    "check_axioms",
     "citation",
     "compare",
     "deconvnet",

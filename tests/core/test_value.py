@@ -19,6 +19,13 @@ def test_numbers_are_always_written_and_other_defaults_are_not() -> None:
     assert list(arguments(sg.Adversarial(target=3))) == ["radius=0.1", "steps=20", "target=3"]
 
 
+def test_tuples_of_numbers_are_written_at_their_default_and_empty_ones_and_names_are_not() -> None:
+    assert repr(sg.KeepTop()) == "KeepTop(shares=(0.05, 0.1, 0.2, 0.3, 0.5))"
+    assert repr(sg.KeepTop(shares=(0.1,))) == "KeepTop(shares=(0.1,))"
+    assert sg.measure_from_recipe(repr(sg.SensitivityN())) == sg.SensitivityN()
+    assert repr(sg.Replaced()) == "Replaced()"
+
+
 @pytest.mark.parametrize("number", [np.float64(0.1), np.float32(0.1), np.float16(0.5), np.int64(1)])
 def test_numbers_of_numpy_are_written_as_pythons(number: np.generic) -> None:
     method = sg.smoothgrad(noise=number, samples=4)  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ from typing import Annotated, Any, final
 import typer
 from typer.core import TyperGroup
 
+from smoothgrad.cli.axioms import axioms
 from smoothgrad.cli.compare import compare
 from smoothgrad.cli.console import error_plainly, write_json
 from smoothgrad.cli.demo import demo
@@ -55,7 +56,7 @@ app = typer.Typer(
     epilog="Start with [bold]smoothgrad demo[/bold]; it needs no picture and no download. "
     "Exit codes: 0 done, 1 the work or a part of it failed, 2 the command was not understood.",
 )
-for command in (explain, compare, measure, demo, methods, measures, doctor):
+for command in (explain, compare, measure, axioms, demo, methods, measures, doctor):
     app.command()(command)
 app.add_typer(features)
 
