@@ -7,12 +7,12 @@ import shutil
 import sys
 from pathlib import Path
 
-from benchmarks import growth, machine, plots, profile, results, sampling, smooth_ig, times
+from benchmarks import growth, machine, measures, plots, profile, results, sampling, smooth_ig, times
 from benchmarks.session import FULL, QUICK, Session
 from tests.operators import declare_missing
 
 HERE = Path(__file__).parent
-STAGES = (times, smooth_ig, sampling, growth, profile)
+STAGES = (times, smooth_ig, sampling, growth, profile, measures)
 
 
 def main(words: list[str]) -> int:
@@ -30,6 +30,9 @@ def main(words: list[str]) -> int:
     whole = not given.quick and not given.only and given.device == "cpu"
     place = HERE if whole else folder
     place.mkdir(parents=True, exist_ok=True)
+    measures.write(session, (HERE if not given.quick and given.device == "cpu" else folder) / "measures.md")
+    if given.only == [measures.STAGE]:  # nothing else has been measured that would belong in the other tables
+        return 0
     results.write(session, place / "results.md", " ".join(["python -m benchmarks", *words]))
     plots.ratios(session, place / "plot.png")
     plots.growing(session, place / "growth.png")
