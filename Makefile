@@ -6,7 +6,7 @@ PIP    := $(BIN)/pip --disable-pip-version-check
 BENCH  := benchmarks/.venv
 BPIP   := $(BENCH)/bin/pip --disable-pip-version-check
 
-.PHONY: demo test check format install pictures digits bench bench-env clean
+.PHONY: demo test check format install pictures measures digits scenes bench bench-env clean
 
 demo: $(VENV)/.app                     ## a report on the embedded network: out/demo/index.html
 	$(BIN)/smoothgrad demo --out out/demo
@@ -27,10 +27,18 @@ pictures: $(VENV)/.dev                 ## the README's and the docs' pictures, m
 	$(BIN)/python docs/make_pictures.py
 	$(BIN)/python docs/make_feature_pictures.py
 	$(BIN)/python docs/make_gallery.py
+	$(BIN)/python docs/make_scenes.py
 
-digits: $(VENV)/.dev                   ## train the embedded network, and the embedded generator, again
+measures: $(VENV)/.dev                 ## docs/measures.md: all methods by the main measures; takes hours, and goes on where it was
+	$(BIN)/python docs/make_measures.py
+
+digits: $(VENV)/.dev                   ## train the embedded network, its twin, and the embedded generator, again
 	$(BIN)/python -m smoothgrad.models.train_digits
+	$(BIN)/python -m smoothgrad.models.train_digits_random_labels
 	$(BIN)/python -m smoothgrad.features.train_generator
+
+scenes: $(VENV)/.dev                   ## train the embedded networks of scenes again
+	$(BIN)/python -m smoothgrad.models.train_scenes
 
 install: $(VENV)/.app
 
