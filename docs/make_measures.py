@@ -38,9 +38,10 @@ SMOOTH, PLAIN, PATH, GUIDED = "smoothgrad", "gradient", "integrated_gradients", 
 MAIN = (PLAIN, SMOOTH, PATH, GUIDED, "random_map", "sobel", "uniform_map")
 # Of which the literature shows absolute values, too.
 ABSOLUTE = (*MAIN[:4], "input_x_gradient", "deconvnet", "smooth_integrated_gradients", "lrp", "deep_lift")
+ABS, BLIND = ", absolute", "random_map"
 FEW = (
     *MAIN,
-    *(f"|{name}|" for name in MAIN[:4]),
+    *(name + ABS for name in MAIN[:4]),
     *("input_x_gradient", "vargrad", "deconvnet", "smooth_integrated_gradients", "lrp", "deep_lift", "grad_cam"),
 )
 
@@ -90,7 +91,7 @@ def methods(background: torch.Tensor) -> dict[str, Explainer]:
         "smooth_integrated_gradients": {"samples": 100},
     }
     found = {name: method.make(**given.get(name, {})) for name, method in sg.METHODS.items()}
-    signed = {f"|{name}|": found[name].then(sg.Absolute()) for name in ABSOLUTE}
+    signed = {name + ABS: found[name].then(sg.Absolute()) for name in ABSOLUTE}
     return {**{name: found[name] for name in MAIN}, **signed, **found}
 
 
@@ -125,7 +126,7 @@ def make(part: str, only: str, fewer: int) -> None:
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Bar(*columns) as bar:
         for name, label in bar.track(work, description="methods x parts"):
-            file = KEPT / f"{name}-{label.strip('|')}{'-absolute' if label[0] == '|' else ''}.parquet"
+            file = KEPT / f"{name}-{label.replace(', ', '-')}.parquet"
             if file.exists() and not fewer:
                 continue
             count = min(PARTS[name].pictures, fewer or most)
@@ -236,23 +237,24 @@ def cell(summary: pandas.DataFrame, method: str, label: str) -> str:
     row = found.iloc[0]
     if not row.n:
         return "–"
-    short = f"{row['mean']:.3g} ({row.low:.3g} to {row.high:.3g})"
-    short = f"**{short}**" if row["rank"] == 1 else short
+    # All scores equal: there is no spread that an interval could be made of.
+    short = f"{row['mean']:.3g}" if row.low != row.low else f"{row['mean']:.3g} ({row.low:.3g} to {row.high:.3g})"
+    short = f"**{short}**" if str(row["rank"]) == "1" else short  # no rank where neither high nor low is better
     return short if not row.failed else f"{short}, n={row.n}"
 
 
 def verdicts(scores: Scores) -> Iterator[str]:
     """What the table says of SmoothGrad against its rivals: each difference, with its interval and whether it is sure."""
-    differences = scores.differences()
+    asked = {one + kind for one in (SMOOTH, PLAIN, PATH, GUIDED) for kind in ("", ABS)} | {BLIND}
+    records = tuple(one for one in scores.records if one.method in asked and one.better != "neither")
+    few = Scores(records, (None,) * len(records))
+    differences = few.differences()
     yield "| measure | SmoothGrad against | difference | 95 % interval | p (Holm) | better |"
     yield "|---|---|---|---|---|---|"
-    for label in scores.measures:
-        for smooth, rivals in (
-            (SMOOTH, (PLAIN, PATH, GUIDED)),
-            (f"|{SMOOTH}|", (f"|{PLAIN}|", f"|{PATH}|", f"|{GUIDED}|")),
-        ):
-            for rival in rivals:
-                yield from difference(differences, label, smooth, rival)
+    for label in few.measures:
+        for kind in ("", ABS):
+            for rival in (PLAIN + kind, PATH + kind, GUIDED + kind, BLIND):
+                yield from difference(differences, label, SMOOTH + kind, rival)
 
 
 def difference(differences: pandas.DataFrame, label: str, smooth: str, rival: str) -> Iterator[str]:
