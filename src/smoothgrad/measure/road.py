@@ -36,9 +36,26 @@ STEPS = 10  # at 10 % ... 90 % gone
 FILLED = Imputed(noise=0.01)  # the noise of Rong et al. 2022
 
 
+class Filled(Measure):
+    """What the orders of ROAD share: how many steps, and what fills the holes."""
+
+    steps: int
+    removal: Removal
+
+    unit = "accuracy"
+    needs_classes = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_steps(self, self.steps, least=2)
+
+    def check(self, case: Case) -> None:
+        check_removal(self, self.removal, case.query)
+
+
 @final
 @dataclass(frozen=True, repr=False)
-class Road(Measure):
+class Road(Filled):
     """ROAD, both orders: how much more often the class survives the loss of the least relevant places than of the most relevant.
 
         mean_s [right(x without its bottom share s) - right(x without its top share s)]
@@ -57,16 +74,6 @@ class Road(Measure):
     steps: int = STEPS
     removal: Removal = FILLED
 
-    unit = "accuracy"
-    needs_classes = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_steps(self, self.steps, least=2)
-
-    def check(self, case: Case) -> None:
-        check_removal(self, self.removal, case.query)
-
     def judge(self, case: Case) -> Judged:
         total, gone = _gone(case, self.steps)
         said = _asked(case, self.removal, [*least_first(gone, total), *most_first(gone)])
@@ -76,7 +83,7 @@ class Road(Measure):
 
 @final
 @dataclass(frozen=True, repr=False)
-class RoadMostFirst(Measure):
+class RoadMostFirst(Filled):
     """ROAD, most relevant first: how often the class survives the loss of the most relevant places.
 
         mean_s right(x without its top share s)
@@ -91,15 +98,6 @@ class RoadMostFirst(Measure):
     removal: Removal = FILLED
 
     better = "lower"
-    unit = "accuracy"
-    needs_classes = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_steps(self, self.steps, least=2)
-
-    def check(self, case: Case) -> None:
-        check_removal(self, self.removal, case.query)
 
     def judge(self, case: Case) -> Judged:
         total, gone = _gone(case, self.steps)
@@ -109,7 +107,7 @@ class RoadMostFirst(Measure):
 
 @final
 @dataclass(frozen=True, repr=False)
-class RoadLeastFirst(Measure):
+class RoadLeastFirst(Filled):
     """ROAD, least relevant first: how often the class survives the loss of the least relevant places.
 
         mean_s right(x without its bottom share s)
@@ -123,16 +121,6 @@ class RoadLeastFirst(Measure):
 
     steps: int = STEPS
     removal: Removal = FILLED
-
-    unit = "accuracy"
-    needs_classes = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_steps(self, self.steps, least=2)
-
-    def check(self, case: Case) -> None:
-        check_removal(self, self.removal, case.query)
 
     def judge(self, case: Case) -> Judged:
         total, gone = _gone(case, self.steps)

@@ -5,6 +5,7 @@ A map that stays the same when the weights are random shows the picture and not 
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, final
@@ -23,9 +24,37 @@ from smoothgrad.measure.randomise import open_copy, randomise, restore, rows_by_
 from smoothgrad.measure.similarity import Similarity, Spearman
 
 
+class Randomised(Measure):
+    """What the measures share that compare a map with those of networks whose layers have been randomised."""
+
+    similarity: Similarity
+    stages: int | None
+
+    better = "lower"
+    unit = "similarity"
+    needs_method = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_stages(self, self.stages)
+
+    def check(self, case: Case) -> None:
+        self.similarity.check(case.query)
+
+    def judge(self, case: Case) -> Judged:
+        return _by_layers(case, self, self._judge)
+
+    def _judge(self, case: Case, layers: Sequence[str]) -> Judged:
+        return _over_networks(case, self.similarity, self.networks(case, layers))
+
+    @abstractmethod
+    def networks(self, case: Case, layers: Sequence[str]) -> Iterator[Stage]:
+        """The networks to be asked, one after the other; each may be changed once the next is asked for."""
+
+
 @final
 @dataclass(frozen=True, repr=False)
-class CascadingRandomisation(Measure):
+class CascadingRandomisation(Randomised):
     """How alike the map stays while layer after layer, from the output down, is randomised:  mean_k s(map, map_k).
 
     map_k explains the same target of the network whose k topmost layers have lost what they learned (`randomise`): fresh numbers
@@ -51,24 +80,7 @@ class CascadingRandomisation(Measure):
     similarity: Similarity = Spearman()  # noqa: RUF009
     stages: int | None = 10
 
-    better = "lower"
-    unit = "similarity"
-    needs_method = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_stages(self, self.stages)
-
-    def check(self, case: Case) -> None:
-        self.similarity.check(case.query)
-
-    def judge(self, case: Case) -> Judged:
-        return _by_layers(case, self, self._judge)
-
-    def _judge(self, case: Case, layers: Sequence[str]) -> Judged:
-        return _over_networks(case, self.similarity, self._networks(case, layers))
-
-    def _networks(self, case: Case, layers: Sequence[str]) -> Iterator[Stage]:
+    def networks(self, case: Case, layers: Sequence[str]) -> Iterator[Stage]:
         twin = open_copy(case.network, self)
         asked = _spread(len(layers), self.stages)
         for number, layer in enumerate(layers, start=1):
@@ -79,7 +91,7 @@ class CascadingRandomisation(Measure):
 
 @final
 @dataclass(frozen=True, repr=False)
-class IndependentRandomisation(Measure):
+class IndependentRandomisation(Randomised):
     """How alike the map stays when one layer alone is randomised, for each layer in turn:  mean_k s(map, map_k).
 
     As `CascadingRandomisation`, but every other layer keeps what it learned; the curve goes from the topmost layer down to the
@@ -89,24 +101,7 @@ class IndependentRandomisation(Measure):
     similarity: Similarity = Spearman()  # noqa: RUF009
     stages: int | None = 10
 
-    better = "lower"
-    unit = "similarity"
-    needs_method = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_stages(self, self.stages)
-
-    def check(self, case: Case) -> None:
-        self.similarity.check(case.query)
-
-    def judge(self, case: Case) -> Judged:
-        return _by_layers(case, self, self._judge)
-
-    def _judge(self, case: Case, layers: Sequence[str]) -> Judged:
-        return _over_networks(case, self.similarity, self._networks(case, layers))
-
-    def _networks(self, case: Case, layers: Sequence[str]) -> Iterator[Stage]:
+    def networks(self, case: Case, layers: Sequence[str]) -> Iterator[Stage]:
         twin = open_copy(case.network, self)
         for number in _spread(len(layers), self.stages):
             layer = layers[number - 1]
