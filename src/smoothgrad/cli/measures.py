@@ -15,7 +15,7 @@ from rich.text import Text
 
 from smoothgrad.cli import options
 from smoothgrad.cli.console import failing, out, write_json
-from smoothgrad.cli.methods import WIDE
+from smoothgrad.cli.methods import WIDE, bibtex_of
 from smoothgrad.errors import BadOption, UnknownName, nearest
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def measures(
         if json:
             write_json({"measures": [_plainly(entry) for entry in chosen]})
         elif bibtex:
-            typer.echo(_bibtex(chosen))
+            typer.echo(bibtex_of(chosen))
         elif name is None:
             _list(out(), chosen)
         else:
@@ -135,7 +135,7 @@ def _tell(console: Console, entry: Entry) -> None:
         Text(f"  smoothgrad measure photos/ --model timm:resnet50 --measure {_written(entry)}{regions}"), soft_wrap=True
     )
     console.print(Text("\nCite", "bold"))
-    console.print(Text(_bibtex([entry])), soft_wrap=True)
+    console.print(Text(bibtex_of([entry])), soft_wrap=True)
 
 
 def flowed(text: str) -> str:
@@ -159,13 +159,6 @@ def _written(entry: Entry) -> str:
 
 def _sources(entry: Entry) -> str:
     return "\n".join(paper.short for paper in entry.citations)
-
-
-def _bibtex(chosen: Sequence[Entry]) -> str:
-    from smoothgrad.citations import PAPERS
-
-    keys = dict.fromkeys(key for entry in chosen for key in entry.papers)
-    return "\n\n".join(PAPERS[key].bibtex(key) for key in keys)
 
 
 def _plainly(entry: Entry) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from smoothgrad.cli.console import failing, out, write_json
 from smoothgrad.errors import BadOption, UnknownName, nearest
 
 if TYPE_CHECKING:
-    from smoothgrad.methods.method import Method
+    from smoothgrad.methods.method import Listed, Method
 
 WIDE = 112  # columns from which the formula stands beside the name
 
@@ -45,7 +45,7 @@ def methods(
         if json:
             write_json({"methods": [_plainly(method) for method in chosen]})
         elif bibtex:
-            typer.echo(_bibtex(chosen))
+            typer.echo(bibtex_of(chosen))
         elif name is None:
             _list(out(), chosen)
         else:
@@ -94,7 +94,7 @@ def _tell(console: Console, method: Method) -> None:
         Text(f"  smoothgrad explain cat.jpg --model timm:resnet50 --method {_written(method)}"), soft_wrap=True
     )
     console.print(Text("\nCite", "bold"))
-    console.print(Text(_bibtex([method])), soft_wrap=True)
+    console.print(Text(bibtex_of([method])), soft_wrap=True)
 
 
 def _explained(method: Method) -> str:
@@ -123,11 +123,9 @@ def _passes(method: Method) -> int | None:
     return None if method.needs else method.make().passes
 
 
-def _bibtex(chosen: Sequence[Method]) -> str:
-    from smoothgrad.citations import PAPERS
-
-    keys = dict.fromkeys(key for method in chosen for key in method.papers)
-    return "\n\n".join(PAPERS[key].bibtex(key) for key in keys)
+def bibtex_of(chosen: Sequence[Listed]) -> str:
+    """The citations of methods or of measures, each once."""
+    return "\n\n".join({key: text for row in chosen for key, text in row.bibtex.items()}.values())
 
 
 def _plainly(method: Method) -> dict[str, Any]:
