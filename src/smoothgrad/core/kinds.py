@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import types
 from collections.abc import Callable, Iterator, Sequence
@@ -24,8 +25,8 @@ def kinds_of(piece: type) -> dict[str, Any]:
             NameError
         ):  # a piece of a user's own, whose annotations name what is not there at run time: nothing to go by
             hints = {}
-        fields = getattr(piece, "__dataclass_fields__", {})
-        _KINDS[piece] = {name: hints[name] for name in fields if name in hints}
+        fields = dataclasses.fields(piece) if dataclasses.is_dataclass(piece) else ()
+        _KINDS[piece] = {field.name: hints[field.name] for field in fields if field.name in hints}
     return _KINDS[piece]
 
 
@@ -52,6 +53,15 @@ def fitted(kind: Any, given: Any) -> Any:
         return _expect(callable(given), given)
     named = origin or kind
     return _expect(not isinstance(named, type) or isinstance(given, named), given)
+
+
+def kind_held(kind: Any) -> Any:
+    """Of a field that holds several values, the kind of each; of any other, its own.
+
+    >>> kind_held(tuple[float, ...]), kind_held(int)
+    (<class 'float'>, <class 'int'>)
+    """
+    return get_args(kind)[0] if get_origin(kind) in (tuple, Sequence) else kind
 
 
 def words_for(kind: Any) -> str:
