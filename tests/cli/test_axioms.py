@@ -63,7 +63,7 @@ def test_the_verdicts_are_those_of_python(tmp_path: Path) -> None:
     )
     net = sg.load("digits")
     from smoothgrad.axioms import check_axioms
-    from smoothgrad.cli.work import content_key
+    from smoothgrad.core.value import content_key
 
     x = net.samples(2)
     report = check_axioms(net, x, method=sg.vargrad(samples=6), keys=[content_key(row[None]) for row in x])

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 import smoothgrad as sg
-from smoothgrad.cli.work import content_key
+from smoothgrad.core.value import content_key
 from tests.cli.shell import QUICK, digits, names, run, stop_after
 from tests.nets import DATA, WEIGHTS, cifar_pictures, cifar_resnet
 

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 import smoothgrad as sg
-from smoothgrad.cli.work import content_key
 from smoothgrad.core.noise import salted, uniform
 from smoothgrad.core.query import Query
 from smoothgrad.core.schedule import Schedule
+from smoothgrad.core.value import content_key
 from smoothgrad.errors import BadInput, BadMethod, BadTarget, MissingPackage, ModelInTraining, SmoothGradError
 from smoothgrad.measure.asking import asked_at
 from smoothgrad.measure.case import Case, Curve, Judged, judged

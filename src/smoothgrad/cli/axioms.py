@@ -18,7 +18,7 @@ from smoothgrad.cli.console import FAILED, complain, counted, err, failing, out,
 from smoothgrad.cli.inputs import Source
 from smoothgrad.cli.options import NetworkOptions, QuestionOptions
 from smoothgrad.cli.output import Output
-from smoothgrad.cli.work import Work, content_key
+from smoothgrad.cli.work import Work
 from smoothgrad.errors import BadOption, BadPicture
 from smoothgrad.files import write_aside
 
@@ -151,6 +151,7 @@ def _checked(
 
     from smoothgrad.axioms import check_axioms
     from smoothgrad.checks import on_device
+    from smoothgrad.core.value import content_key
 
     net, ask = on_device(work.net, work.question.device), work.question
     console = err()

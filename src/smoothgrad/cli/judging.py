@@ -13,7 +13,7 @@ from smoothgrad.cli.inputs import Source
 from smoothgrad.cli.options import choice
 from smoothgrad.cli.progress import Bars
 from smoothgrad.cli.regions import Region, Regions, regions_for
-from smoothgrad.cli.work import Work, content_key
+from smoothgrad.cli.work import Work
 from smoothgrad.errors import BadInput, BadOption, BadPicture, MissingPackage, SmoothGradError
 
 if TYPE_CHECKING:
@@ -145,6 +145,8 @@ class Judging:
 
     def _batches(self) -> Iterator[list[Read]]:
         """Pictures of one shape together, so many at most; one that cannot be read is a row of failures."""
+        from smoothgrad.core.value import content_key
+
         batch: list[Read] = []
         for source in self.work.sources:
             key = 0
@@ -178,6 +180,8 @@ class Judging:
 
     def _judge(self, batch: Sequence[Read], bars: Bars) -> None:
         """A batch; where it is refused, picture by picture, so that only those that are to blame have no scores."""
+        from smoothgrad.core.value import content_key
+
         try:
             table = self._compared(batch, bars)
         except MissingPackage:  # every other picture would be without it, too
@@ -205,6 +209,7 @@ class Judging:
         import torch
 
         from smoothgrad.compare import compare
+        from smoothgrad.core.value import content_key
 
         ask = self.work.question
         name = batch[0].source.name if len(batch) == 1 else counted(len(batch), "picture")

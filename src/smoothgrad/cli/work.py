@@ -80,7 +80,7 @@ class Work:
         if twice is not None:
             raise BadOption(f"the method {twice!r} is given twice; give each once")
         network.check()
-        _check_device(question.device)
+        check_device(question.device)
         question.checked_precision  # noqa: B018 (raises for a word that is not known)
         net = network.load()
         sources = from_files(net, files) if files else from_samples(net, samples or OWN_SAMPLES)
@@ -148,6 +148,7 @@ class Work:
     def _rows(self, asked: Sequence[Source], bars: Bars) -> list[Row]:
         """The rows of one picture: one for each target."""
         from smoothgrad.compare import Failure, Row
+        from smoothgrad.core.value import content_key
 
         name = asked[0].name
         try:
@@ -227,17 +228,6 @@ def stop_plainly(ran: Ran) -> dict[str, Any]:
     return {} if ran.stopped is None else {"error": error_plainly("Stopped", ran.stopped)}
 
 
-def content_key(x: Tensor) -> int:
-    """What names a picture for randomness: the first 53 bits of the SHA-256 of its row (1, *S), as float32 bytes.
-
-    So the same picture gets the same noise in any order, folder or company. 53 bits, since more would not outlive readers of JSON
-    that hold numbers as doubles.
-    """
-    from smoothgrad.core.value import content_digest
-
-    return int(content_digest(x), 16) >> 11
-
-
 def _check_pictures(model: str, pictures: Sequence[Path] | None, samples: int | None) -> list[Path]:
     if pictures and samples is not None:
         raise BadOption(
@@ -251,7 +241,8 @@ def _check_pictures(model: str, pictures: Sequence[Path] | None, samples: int | 
     return find_pictures(pictures or [])
 
 
-def _check_device(device: str | None) -> None:
+def check_device(device: str | None) -> None:
+    """Raises `BadOption` for a device that is not there."""
     if device is None:
         return
     import torch
