@@ -34,7 +34,7 @@ Model = Annotated[
         "--model",
         "-m",
         metavar="NAME",
-        help="digits, scenes, timm:NAME, torchvision:NAME, hf:ORG/NAME or hf:FOLDER, path/to/net.py:FUNCTION.",
+        help="digits, scenes, mnist, cifar10, timm:NAME, torchvision:NAME, hf:ORG/NAME or hf:FOLDER, path/to/net.py:FUNCTION.",
         rich_help_panel=NETWORK,
     ),
 ]

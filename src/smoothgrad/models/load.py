@@ -14,6 +14,7 @@ from smoothgrad.models.factory import from_factory, names_factory, without_funct
 from smoothgrad.models.network import Network
 from smoothgrad.models.scenes_net import scene_net_with, shortcut_net_with
 from smoothgrad.models.sources import Asked, from_hugging_face, from_timm, from_torchvision
+from smoothgrad.models.trained import cifar10_with, mnist_with
 
 _SCHEMES: dict[str, Callable[[str, Asked], Network]] = {
     "timm": from_timm,
@@ -25,10 +26,12 @@ EMBEDDED: dict[str, Callable[[Path | None], Network]] = {
     "digits-random-labels": random_labels_with,
     "scenes": scene_net_with,
     "scenes-shortcut": shortcut_net_with,
+    "mnist": mnist_with,
+    "cifar10": cifar10_with,
 }
 _FORMS = (
     "digits, timm:NAME, torchvision:NAME, hf:ORG/NAME or hf:FOLDER, path/to/net.py:FUNCTION, digits-random-labels, scenes, "
-    "scenes-shortcut"
+    "scenes-shortcut, mnist, cifar10"
 )
 
 
@@ -50,6 +53,8 @@ def load(
     ``digits-random-labels``    embedded: its twin, trained on shuffled labels, for sanity checks
     ``scenes``                  embedded: shapes on backgrounds, where it is known which pixels matter
     ``scenes-shortcut``         embedded: looks at a planted patch, and at nothing else
+    ``mnist``                   embedded: handwritten digits of 28 x 28 pixels, read from files
+    ``cifar10``                 embedded: a ResNet-20 on pictures of 32 x 32 pixels; takes weights of other depths, too
     ``timm:resnet50``           any network of timm
     ``torchvision:resnet50``    any classifier of torchvision
     ``hf:org/name``             any image classifier for transformers, on the hub or in a folder

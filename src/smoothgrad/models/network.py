@@ -86,6 +86,11 @@ class Network(nn.Module):
         """
         return self.classes[index] if 0 <= index < len(self.classes) else f"class {index}"
 
+    @property
+    def has_samples(self) -> bool:
+        """Does it come with inputs to try?"""
+        return self._samples is not None
+
     def samples(self, n: int) -> Tensor:
         """The first n inputs that come with the network: (n, *S). Raises `BadInput` where there are none."""
         return self._first(n).x
