@@ -600,4 +600,12 @@ PAPERS: dict[str, Paper] = {
         "International Journal of Game Theory",
         2004,
     ),
+    "dombrowski2019": Paper(
+        "inproceedings",
+        "Dombrowski, Ann-Kathrin and Alber, Maximilian and Anders, Christopher J. and Ackermann, Marcel and Müller, Klaus-Robert "
+        "and Kessel, Pan",
+        "Explanations Can Be Manipulated and Geometry Is to Blame",
+        "Advances in Neural Information Processing Systems",
+        2019,
+    ),
 }

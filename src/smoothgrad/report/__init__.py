@@ -6,4 +6,6 @@ pictures.py    what an <img> needs: PNGs inside the page, their colour bars, wha
 repeat.py      the few lines of Python that give the same map again
 content.py     a comparison to what the page says, as plain values
 page.py        these values through page.html.jinja and page.css to a file
+
+and an experiment likewise: experiment.py, experiment_means.py (its table in short), experiment_repeat.py, experiment.html.jinja
 """

@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from smoothgrad.errors import need
 from smoothgrad.files import write_aside
@@ -48,6 +48,11 @@ def write_report(
 
 def rendered(content: Content, written: datetime) -> str:
     """The page as text."""
+    return filled(TEMPLATE, content, written)
+
+
+def filled(template: str, content: NamedTuple, written: datetime) -> str:
+    """A template of this folder with what the page says, as text that is escaped wherever it stands."""
     jinja2 = need("jinja2", extra="report")
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_packaged),
@@ -57,7 +62,7 @@ def rendered(content: Content, written: datetime) -> str:
         lstrip_blocks=True,
     )
     environment.filters["pieces"] = _pieces
-    page: str = environment.get_template(TEMPLATE).render(page=content, written=written).lstrip()
+    page: str = environment.get_template(template).render(page=content, written=written).lstrip()
     return page
 
 
