@@ -12,7 +12,10 @@ import pytest
 import smoothgrad as sg
 from tests.cli.shell import QUICK, digits, names, run, shell, start
 
-COMMANDS = ["explain", "compare", "measure", "axioms", "demo", "methods", "measures", "doctor", "features"]
+COMMANDS = [
+    *("explain", "compare", "measure", "axioms", "experiment", "demo"),
+    *("methods", "measures", "experiments", "doctor", "features"),
+]
 
 
 def test_without_a_command_the_help_is_shown() -> None:

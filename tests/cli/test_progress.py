@@ -50,3 +50,24 @@ def test_the_passes_to_come_are_known_from_the_start(screen: io.StringIO) -> Non
 def test_nothing_is_shown_where_it_is_not_wanted(screen: io.StringIO) -> None:
     watch(shown=False)
     assert screen.getvalue() == ""
+
+
+def test_an_experiment_has_a_bar_over_its_cells_and_one_for_what_is_made(screen: io.StringIO) -> None:
+    with progress.CellBars(shown=True) as bars:
+        bars.refresh()
+        assert "checking" in screen.getvalue()
+        bars.cell("cat.jpg · noise 0.1", 1, 4)
+        bars.step("limit", 30, 200)
+        bars.refresh()
+    seen = screen.getvalue()
+    assert "cat.jpg · noise 0.1" in seen
+    assert "1/4 cells" in seen
+    assert "limit" in seen
+    assert "30/200" in seen
+
+
+def test_an_experiment_shows_nothing_where_it_is_not_wanted(screen: io.StringIO) -> None:
+    with progress.CellBars(shown=False) as bars:
+        bars.cell("cat.jpg", 0, 1)
+        bars.step("limit", 1, 2)
+    assert screen.getvalue() == ""

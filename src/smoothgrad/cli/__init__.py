@@ -15,6 +15,8 @@ from smoothgrad.cli.compare import compare
 from smoothgrad.cli.console import error_plainly, write_json
 from smoothgrad.cli.demo import demo
 from smoothgrad.cli.doctor import doctor
+from smoothgrad.cli.experiment import experiment
+from smoothgrad.cli.experiments import experiments
 from smoothgrad.cli.explain import explain
 from smoothgrad.cli.features import features
 from smoothgrad.cli.measure import measure
@@ -56,7 +58,7 @@ app = typer.Typer(
     epilog="Start with [bold]smoothgrad demo[/bold]; it needs no picture and no download. "
     "Exit codes: 0 done, 1 the work or a part of it failed, 2 the command was not understood.",
 )
-for command in (explain, compare, measure, axioms, demo, methods, measures, doctor):
+for command in (explain, compare, measure, axioms, experiment, demo, methods, measures, experiments, doctor):
     app.command()(command)
 app.add_typer(features)
 

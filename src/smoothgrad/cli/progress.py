@@ -1,4 +1,4 @@
-"""Progress on a terminal: a bar over the pictures, and one for the map at work with its falling relative error."""
+"""Progress on a terminal: a bar over all the work, and one for what is being made, with its falling relative error."""
 
 from __future__ import annotations
 
@@ -82,6 +82,57 @@ class Bars:
     def end(self) -> None:
         """A map is done, or has failed."""
         self._bars.advance(self._all)
+
+
+@final
+class CellBars:
+    """The two bars of an experiment, on stderr: over its cells, and of what the cell at work makes. It is its `Watch`."""
+
+    def __init__(self, *, shown: bool) -> None:
+        console = err()
+        self._bars = RichProgress(
+            TextColumn("{task.description}", markup=False, table_column=Column(ratio=2, no_wrap=True)),
+            BarColumn(bar_width=None, complete_style="cyan", table_column=Column(ratio=1, min_width=8)),
+            TextColumn("{task.completed:.0f}/{task.total:.0f} {task.fields[unit]}", table_column=Column(no_wrap=True)),
+            TimeRemainingColumn(compact=True),
+            console=console,
+            disable=not (shown and console.is_terminal),
+            transient=True,
+            expand=True,
+        )
+        self._all = self._bars.add_task("checking", total=1, unit="cells")
+        self._one = self._bars.add_task("", total=1, unit="", visible=False)
+        self._looked, self._done, self._of = 0.0, 0.0, 0.0
+
+    def __enter__(self) -> CellBars:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def cell(self, name: str, done: int, of: int) -> None:
+        """A cell is begun, so many being done."""
+        self._bars.update(self._all, description=name, completed=done, total=of)
+        self._bars.update(self._one, visible=False)
+        self._of = 0.0
+
+    def step(self, name: str, done: float, of: float) -> None:
+        """The cell makes something by this name, and is so far with it."""
+        now = time.monotonic()
+        fresh = of != self._of or done < self._done
+        if self._bars.disable or (not fresh and now - self._looked < PAUSE and done < of):
+            return
+        self._looked, self._done, self._of = now, done, of
+        if fresh:  # what came before says nothing of how long this one takes
+            self._bars.reset(self._one, total=of, completed=0, visible=True)
+        self._bars.update(self._one, description=name, completed=done, total=of)
+
+    def refresh(self) -> None:
+        """Draw now, rather than when it is time again."""
+        self._bars.refresh()
 
 
 def in_words(error: float | None) -> str:
