@@ -6,13 +6,14 @@ PIP    := $(BIN)/pip --disable-pip-version-check
 BENCH  := benchmarks/.venv
 BPIP   := $(BENCH)/bin/pip --disable-pip-version-check
 
-.PHONY: demo test check format install pictures measures digits scenes bench bench-env clean
+.PHONY: demo test check format install notebooks pictures measures experiments nets digits scenes bench bench-env clean
 
 demo: $(VENV)/.app                     ## a report on the embedded network: out/demo/index.html
 	$(BIN)/smoothgrad demo --out out/demo
 
-test: $(VENV)/.dev                     ## tests, doctests and the README's examples
+test: $(VENV)/.dev                     ## tests, doctests, the README's examples, and the notebooks in small
 	$(BIN)/pytest -n 2 $(ARGS)
+	$(if $(ARGS),,SMOOTHGRAD_QUICK=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --nbmake --nbmake-timeout=300 examples/*.ipynb)
 
 check: $(VENV)/.dev                    ## format, lint, types
 	$(BIN)/ruff format --check .
@@ -23,6 +24,12 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+notebooks: $(VENV)/.dev                ## run the notebooks in full, and keep what they show; takes some minutes
+	$(BIN)/jupytext --quiet --update --to ipynb examples/[0-9]*.py
+	$(BIN)/jupyter-nbconvert --to notebook --execute --inplace --ExecutePreprocessor.timeout=900 \
+		--ExecutePreprocessor.record_timing=False examples/*.ipynb
+	$(BIN)/python examples/keep_small.py examples/*.ipynb
+
 pictures: $(VENV)/.dev                 ## the README's and the docs' pictures, made by the program itself
 	$(BIN)/python docs/make_pictures.py
 	$(BIN)/python docs/make_feature_pictures.py
@@ -31,6 +38,13 @@ pictures: $(VENV)/.dev                 ## the README's and the docs' pictures, m
 
 measures: $(VENV)/.dev                 ## docs/measures.md: all methods by the main measures; takes hours, and goes on where it was
 	$(BIN)/python docs/make_measures.py
+
+experiments: $(VENV)/.dev              ## docs/experiments.md: every experiment on real pictures; takes an hour, and goes on where it was
+	$(BIN)/python docs/make_experiments.py
+
+nets: $(VENV)/.dev                     ## train the embedded networks of MNIST and CIFAR-10 again: make nets DATA=FOLDER
+	$(BIN)/python -m smoothgrad.training.train_mnist $(DATA)/mnist
+	$(BIN)/python -m smoothgrad.training.train_cifar10 $(DATA)
 
 digits: $(VENV)/.dev                   ## train the embedded network, its twin, and the embedded generator, again
 	$(BIN)/python -m smoothgrad.models.train_digits
