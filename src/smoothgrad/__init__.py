@@ -173,7 +173,7 @@ from smoothgrad.several import Attributions
 from smoothgrad.targets import Class, Classes, Contrast, Each, Probability, Score, Target, Top
 from smoothgrad.view.look import Look
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"
 
 __all__ = [
     "AXIOMS",
