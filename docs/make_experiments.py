@@ -93,7 +93,7 @@ RUNS: dict[str, Real] = {
     "noise-level": Real(
         "noise-level", f"{SQUEEZENET} {KINDS} --grid reference=300", partial(photographs, 3), ("curves",)
     ),
-    "noise-level, shown": Real("noise-level", f"{SQUEEZENET} --grid reference=100", free, ("maps", "errors")),
+    "noise-level, shown": Real("noise-level", f"{SQUEEZENET} --grid reference=100", free, ("errors",)),
     "samples": Real("samples", CIFAR, partial(small, 10), ("error", "likeness", "saving")),
     "noise-source": Real("noise-source", f"{CIFAR} --grid reference=500", partial(small, 10), ("quantities",)),
     "aggregators": Real("aggregators", CIFAR, partial(small, 20), ("scores", "alike")),

@@ -41,3 +41,15 @@ def test_the_example_network_loads() -> None:
     net = sg.load(f"{ROOT / 'examples' / 'own_network.py'}:small")
     result = sg.explain(net, torch.rand(1, 3, 32, 32), method=sg.guided_backprop())
     assert result.target_name() in ("left", "right")
+
+
+def test_the_experiments_stand_in_their_page_under_their_titles() -> None:
+    """Each with what was found and its figures, which `make experiments` puts between the markers."""
+    from smoothgrad.experiments import EXPERIMENTS
+
+    text = (ROOT / "docs" / "experiments.md").read_text()
+    for known, kind in EXPERIMENTS.items():
+        section = text.partition(f"## {kind.title}\n")[2].partition("\n## ")[0]
+        found = section.partition(f"<!-- {known} -->")[2].partition(f"<!-- end of {known} -->")[0]
+        assert f"smoothgrad experiment {known} " in found, known
+        assert "![" in section, known
