@@ -46,6 +46,7 @@ class ResNet(nn.Module):
     Three stages of (depth - 2) / 6 blocks; the second and the third halve the map, so that 32 x 32 pixels end in 8 x 8 places.
     Global average pooling and one linear layer at the end, so that CAM applies. Raises `BadOption` for a depth that is not 6n + 2.
 
+    >>> import torch
     >>> ResNet(8)(torch.zeros(2, 3, 32, 32)).shape
     torch.Size([2, 10])
     """

@@ -18,6 +18,7 @@ class SmallNet(nn.Module):
     With `halvings` = h the last map has H / 2^h places each way. Global average pooling and one linear layer at the end, so that
     CAM applies. Raises `BadOption` where there are not more convolutions than halvings.
 
+    >>> import torch
     >>> SmallNet(channels=1, halvings=2)(torch.zeros(2, 1, 28, 28)).shape
     torch.Size([2, 10])
     """
